@@ -1,0 +1,26 @@
+"""Outside programs that tests drive for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+# Debian keeps the server binaries of PostgreSQL and nginx off the default PATH.
+EXTRA_PLACES = ("/usr/sbin", "/usr/local/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
+
+
+def program(name: str) -> str:
+    """Absolute path of the program `name`.
+
+    A missing one skips the test on a laptop and fails it in CI, where a skipped
+    test would be a hole that nobody sees.
+    """
+    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(EXTRA_PLACES))
+    if path:
+        return path
+    if os.environ.get("CI"):
+        pytest.fail(f"{name} is not installed; .ci/run must install it")
+    pytest.skip(f"{name} is not installed")
