@@ -1,0 +1,67 @@
+"""The one root of all errors, and the exit code each one ends with."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KasmgenError(Exception):
+    """What a user may meet: what was wrong, where, and the next step.
+
+    `message` says what and where in one sentence, `hint` the next step. Neither
+    ever holds a secret value.
+    """
+
+    code: ClassVar[int] = 70
+    meaning: ClassVar[str] = "a bug in kasmgen"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class AnswerIsNo(KasmgenError):  # noqa: N818 - the answer is no error of anybody
+    """A question was asked and the answer is no: stale, different, failed."""
+
+    code = 1
+    meaning = "the answer is no (difference found, check failed)"
+
+
+class InputError(KasmgenError):
+    """An option, a file that people write, or a chart is not what it must be."""
+
+    code = 2
+    meaning = "usage or input"
+
+
+class ToolError(KasmgenError):
+    """A program is missing, too old, or failed."""
+
+    code = 3
+    meaning = "a program is missing, too old or failed"
+
+
+class SecretError(KasmgenError):
+    """A secret or a key is missing, does not fit, or would have leaked."""
+
+    code = 4
+    meaning = "secret or key"
+
+
+class RepositoryError(KasmgenError):
+    """The Git repository or its files are in a state that kasmgen must not touch."""
+
+    code = 5
+    meaning = "repository state"
+
+
+EXIT_CODES: dict[int, str] = {
+    0: "done",
+    **{
+        e.code: e.meaning
+        for e in (AnswerIsNo, InputError, ToolError, SecretError, RepositoryError, KasmgenError)
+    },
+    130: "interrupted",
+}
+"""Exit code of the command line -> what it means."""
