@@ -7,3 +7,82 @@ Argument: a block of kasmCerts
 {{- $cert := .cert | default "" | trim -}}
 {{- if and $cert (not (contains "SSL Cert here" $cert)) }}true{{ end -}}
 {{- end -}}
+
+{{/*
+All names of a Service inside the cluster, one a line.
+Argument: dict "root" . "service" "db"
+*/}}
+{{- define "kasm.serviceNames" -}}
+{{- $namespace := include "kasm.namespace" .root -}}
+{{ .service }}
+{{ .service }}.{{ $namespace }}
+{{ .service }}.{{ $namespace }}.svc
+{{ .service }}.{{ $namespace }}.svc.{{ .root.Values.global.clusterDomain }}
+{{ end -}}
+
+{{/*
+A whole TLS Secret: what the user gave, else what is in the cluster and still fits, else a new self-signed
+certificate. It fits while its names and key type are the wanted ones and it is not due; a certificate that this
+chart did not make always fits.
+Argument: dict "root" . "cert" "db" "names" (list ...), the first of which becomes the common name
+*/}}
+{{- define "kasm.tlsSecret" -}}
+{{- $path := printf "kasmCerts.%s" .cert -}}
+{{- $cert := index .root.Values.kasmCerts .cert -}}
+{{- $namespace := include "kasm.namespace" .root -}}
+{{- $type := "kubernetes.io/tls" -}}
+{{- $annotations := dict -}}
+{{- $crt := "" -}}
+{{- $key := "" -}}
+{{- if include "kasm.certGiven" $cert -}}
+  {{- if not (contains "-----BEGIN CERTIFICATE-----" $cert.cert) -}}
+    {{- fail (printf "%s.cert is not a PEM certificate; leave it empty to have one made" $path) -}}
+  {{- end -}}
+  {{- if not (contains "PRIVATE KEY-----" ($cert.key | default "")) -}}
+    {{- fail (printf "%s.cert is given, but %s.key is not a PEM private key; give both or neither" $path $path) -}}
+  {{- end -}}
+  {{- $crt = $cert.cert | b64enc -}}
+  {{- $key = $cert.key | b64enc -}}
+{{- else -}}
+  {{- $names := concat .names $cert.dnsNames | uniq -}}
+  {{- $for := concat (list $cert.keyType) $names $cert.ipAddresses | join "," -}}
+  {{- $now := now | unixEpoch | int64 -}}
+  {{- $days := $cert.days | int64 -}}
+  {{- $old := lookup "v1" "Secret" $namespace $cert.name | default dict -}}
+  {{- $oldData := $old.data | default dict -}}
+  {{- $oldMarks := ($old.metadata | default dict).annotations | default dict -}}
+  {{- $due := get $oldMarks "kasm-single-zone/renew-after" -}}
+  {{- /* The type of a Secret cannot be changed, and older charts wrote Opaque. */ -}}
+  {{- $type = $old.type | default $type -}}
+  {{- if and (get $oldData "tls.crt") (get $oldData "tls.key")
+        (eq $for (get $oldMarks "kasm-single-zone/certificate-for" | default $for))
+        (or (not $due) (lt $now ($due | int64))) -}}
+    {{- $crt = get $oldData "tls.crt" -}}
+    {{- $key = get $oldData "tls.key" -}}
+    {{- range $mark := list "kasm-single-zone/certificate-for" "kasm-single-zone/renew-after" -}}
+      {{- with get $oldMarks $mark -}}{{- $_ := set $annotations $mark . -}}{{- end -}}
+    {{- end -}}
+  {{- else -}}
+    {{- /* A common name holds 64 characters; clients go by the names in the extension anyway. */ -}}
+    {{- $cn := ternary (first $names) "kasm" (le (len (first $names)) 64) -}}
+    {{- $made := dict -}}
+    {{- if eq $cert.keyType "rsa" -}}
+      {{- $made = genSelfSignedCert $cn $cert.ipAddresses $names (int $days) -}}
+    {{- else -}}
+      {{- $made = genSelfSignedCertWithKey $cn $cert.ipAddresses $names (int $days) (genPrivateKey "ecdsa") -}}
+    {{- end -}}
+    {{- $crt = $made.Cert | b64enc -}}
+    {{- $key = $made.Key | b64enc -}}
+    {{- /* Renewed by the first upgrade in the last 30 days, or in the last third of a short life. */ -}}
+    {{- $renew := add $now (mul 86400 (sub $days (min 30 (div $days 3)))) -}}
+    {{- $annotations = dict "kasm-single-zone/certificate-for" $for "kasm-single-zone/renew-after" (toString $renew) -}}
+  {{- end -}}
+{{- end -}}
+apiVersion: v1
+kind: Secret
+{{ include "kasm.metadata" (dict "root" .root "object" $cert.name "name" $cert.name "annotations" $annotations) }}
+type: {{ $type }}
+data:
+  tls.crt: {{ $crt }}
+  tls.key: {{ $key }}
+{{- end -}}
