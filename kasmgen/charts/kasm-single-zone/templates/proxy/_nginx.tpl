@@ -41,7 +41,7 @@ Argument: dict "root" . "upstream" <an item of kasm.nginxUpstreams>
 {{- $keepalive := $root.Values.kasmApp.servicesToDeploy.kasmProxy.serviceKeepalive | int -}}
 upstream {{ $upstream.name }} {
     {{- range $upstream.ports }}
-    include /etc/nginx/names/{{ $upstream.service }}-{{ int . }}.con[f];
+    include /run/names/{{ $upstream.service }}-{{ int . }}.con[f];
     {{- end }}
     # Never used: keeps the block valid as long as the files above are empty or missing.
     server 127.0.0.1:9 down;
@@ -135,7 +135,7 @@ http {
     {{- if $proxy.resolver }}
     resolver {{ $proxy.resolver }} valid=10s;
     {{- else }}
-    include /etc/nginx/names/resolver.con[f];
+    include /run/names/resolver.con[f];
     {{- end }}
     resolver_timeout 5s;
 
@@ -220,23 +220,23 @@ http {
 {{- end -}}
 
 {{/*
-The init container that writes /etc/nginx/names for nginx. The pod needs kasm.proxyNamesVolume, and nginx's
-container kasm.proxyNamesMount.
-Argument: the root context.
+The init container that writes /run/names for nginx. It needs the volume that nginx has at /run.
+Argument: dict "root" . "volume" <volume name> ["subPath" <of the mount at /run>]
 */}}
 {{- define "kasm.proxyNames" -}}
+{{- $root := .root -}}
 - name: names
-  image: {{ include "kasm.image" (dict "block" .Values.helperImages.curl) | quote }}
-  imagePullPolicy: {{ .Values.global.image.pullPolicy }}
+  image: {{ include "kasm.image" (dict "block" $root.Values.helperImages.curl) | quote }}
+  imagePullPolicy: {{ $root.Values.global.image.pullPolicy }}
   command: ["/bin/sh", "-c"]
   args:
     - |
-      {{- .Files.Get "files/nginx/names.sh" | trim | nindent 6 }}
+      {{- $root.Files.Get "files/nginx/names.sh" | trim | nindent 6 }}
     - names.sh
-    - /etc/nginx/names
-    - {{ ternary "-" "/etc/resolv.conf" (not (empty .Values.kasmApp.servicesToDeploy.kasmProxy.resolver)) | quote }}
+    - /run/names
+    - {{ ternary "-" "/etc/resolv.conf" (not (empty $root.Values.kasmApp.servicesToDeploy.kasmProxy.resolver)) | quote }}
     {{- $services := dict }}
-    {{- range $blocks := include "kasm.nginxUpstreams" . | fromYaml }}
+    {{- range $blocks := include "kasm.nginxUpstreams" $root | fromYaml }}
     {{- range $blocks }}
     {{- $_ := set $services .service (concat (get $services .service | default list) .ports) }}
     {{- end }}
@@ -245,20 +245,13 @@ Argument: the root context.
     - "{{ $service }}:{{ range $index, $port := $ports }}{{ if $index }},{{ end }}{{ int $port }}{{ end }}"
     {{- end }}
   volumeMounts:
-    {{- include "kasm.proxyNamesMount" . | nindent 4 }}
-  {{- with include "kasm.containerSecurity" (dict "root" . "uid" 1000) }}
+    - name: {{ .volume | quote }}
+      mountPath: /run
+      {{- with .subPath }}
+      subPath: {{ . | quote }}
+      {{- end }}
+  {{- with include "kasm.containerSecurity" (dict "root" $root "uid" 1000) }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- include "kasm.initResources" . | nindent 2 }}
-{{- end -}}
-
-{{- define "kasm.proxyNamesMount" -}}
-- name: kasm-proxy-names
-  mountPath: /etc/nginx/names
-{{- end -}}
-
-{{- define "kasm.proxyNamesVolume" -}}
-- name: kasm-proxy-names
-  emptyDir:
-    sizeLimit: 1Mi
+  {{- include "kasm.initResources" $root | nindent 2 }}
 {{- end -}}
