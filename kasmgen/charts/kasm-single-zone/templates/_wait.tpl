@@ -31,36 +31,6 @@ Argument: dict "root" . "service" "kasm-api"
 {{- end -}}
 
 {{/*
-One init container that waits until the database is seeded, which is when the table of zones has a row.
-Argument: the root context
-*/}}
-{{- define "kasm.waitForDatabase" -}}
-{{- $api := .Values.kasmApp.servicesToDeploy.kasmApi -}}
-- name: db-is-ready
-  image: {{ include "kasm.image" (dict "block" $api) | quote }}
-  imagePullPolicy: {{ .Values.global.image.pullPolicy }}
-  command: ["/bin/bash", "-ec"]
-  args:
-    - |
-      export PGPASSWORD="$POSTGRES_PASSWORD" PGCONNECT_TIMEOUT=5 PGSSLMODE=require
-      until [ "$(/usr/bin/psql --no-psqlrc --host=db --port=5432 --username=kasmapp --dbname=kasm \
-        --tuples-only --no-align --command='SELECT 1 FROM zones LIMIT 1')" = 1 ]; do
-        echo "waiting for the database to be seeded"
-        sleep 5
-      done
-  env:
-    - name: DB_AUTO_INITIALIZE
-      value: "false"
-    - name: START_SERVICES
-      value: "false"
-    {{- include "kasm.secretEnv" (dict "root" . "variable" "POSTGRES_PASSWORD" "key" "db-password") | nindent 4 }}
-  {{- with include "kasm.containerSecurity" (dict "root" . "uid" 1000) }}
-  {{- . | nindent 2 }}
-  {{- end }}
-  {{- include "kasm.initResources" . | nindent 2 }}
-{{- end -}}
-
-{{/*
 One init container that waits until Redis answers with the password. The client reads it from the
 environment, where no list of processes shows it.
 Argument: the root context
