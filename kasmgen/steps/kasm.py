@@ -1,0 +1,210 @@
+"""The profile of `kasm-single-zone`: the built-in chart and upstream's 1.16 and 1.17."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from kasmgen import names
+from kasmgen.config import CertificateInput, Environment, Project
+from kasmgen.errors import InputError, SecretError
+from kasmgen.model import ResourceId, Secret
+from kasmgen.steps import certificates
+from kasmgen.steps import values as v
+from kasmgen.steps.profile import Lifted, Profile, check_same
+from kasmgen.steps.wanted import TLS, Entry, Generate, WantedSecret
+from kasmgen.yamlio import Yaml
+
+Role = Literal["ingress", "proxy", "rdp", "db"]
+
+# data key of the password Secret -> its name under global.kasmPasswords
+PASSWORDS = {
+    "admin-password": "adminPassword",
+    "db-password": "dbPassword",
+    "manager-token": "managerToken",
+    "redis-password": "redisPassword",
+    "service-token": "serviceToken",
+    "user-password": "userPassword",
+}
+# role -> its key under kasmCerts and the Secret's default name
+CERTIFICATES: dict[Role, tuple[str, str]] = {
+    "ingress": ("ingress", "kasm-ingress-cert"),
+    "proxy": ("kasmProxy", "kasm-nginx-proxy-cert"),
+    "rdp": ("rdpGateway", "kasm-rdpproxy-cert"),
+    "db": ("db", "kasm-db-cert"),
+}
+# Replicas by size; where the values leave them null, upstream's own presets (its README) are filled in, because
+# its schema demands a number.
+REPLICAS: dict[str, dict[str, int]] = {
+    "kasmProxy": {"small": 2, "medium": 2, "large": 4},
+    "kasmApi": {"small": 3, "medium": 3, "large": 6},
+    "kasmManager": {"small": 2, "medium": 2, "large": 4},
+    "kasmGuac": {"small": 1, "medium": 2, "large": 3},
+    "rdpGateway": {"small": 1, "medium": 1, "large": 3},
+    "rdpHttpsGateway": {"small": 1, "medium": 1, "large": 3},
+    "kasmShare": {"small": 1, "medium": 2, "large": 3},
+}
+_COMPONENTS = ("kasmApp", "servicesToDeploy")
+_SIZE = ("kasmApp", "deploymentSize")
+_PASSWORDS = ("global", "kasmPasswords")
+_EXISTING = (*_PASSWORDS, "existingSecret")
+_PULL = ("global", "image", "pullSecrets")
+_CREDENTIALS = ("global", "image", "pullCredentials")
+_PLACEHOLDER = "SSL Cert here"
+
+# environment field -> path in the values
+_FIELDS: dict[str, v.Path] = {
+    "hostname": ("global", "hostname"),
+    "altHostnames": ("global", "altHostnames"),
+    "namespace": ("global", "namespace"),
+    "clusterDomain": ("global", "clusterDomain"),
+    "size": _SIZE,
+    "registry": _PULL,
+}
+
+
+class KasmSingleZone(Profile):
+    """Kasm Workspaces in one zone, values as in the upstream 1.16 chart."""
+
+    chart_names = ("kasm-single-zone",)
+    certificates = tuple(CERTIFICATES)
+
+    def lift(self, values: Mapping[str, Yaml]) -> Lifted:
+        fields = {
+            name: found
+            for name, path in _FIELDS.items()
+            if (found := v.get(values, path)) not in (None, "", [])
+        }
+        passwords = {
+            key: Secret(_text(value, (*_PASSWORDS, name)))
+            for key, name in PASSWORDS.items()
+            if (value := v.get(values, (*_PASSWORDS, name))) not in (None, "")
+        }
+        pairs, rest = _lift_pairs(values)
+        registry = {
+            key: Secret(_text(value, (*_CREDENTIALS, key)))
+            for key, value in (v.get(values, _CREDENTIALS) or {}).items()
+        }
+        for path in (*_FIELDS.values(), _CREDENTIALS, *((*_PASSWORDS, name) for name in PASSWORDS.values())):
+            rest = v.without(rest, path)
+        return Lifted(rest, passwords, pairs, registry, fields)
+
+    def layer(
+        self, project: Project, environment: Environment | None, given: Mapping[str, Yaml]
+    ) -> dict[str, Yaml]:
+        namespace = (environment and environment.namespace) or project.namespace
+        layers = [v.put(("global", "namespace"), namespace), _no_secrets(given)]
+        if environment:
+            fields = {
+                "hostname": environment.hostname,
+                "altHostnames": list(environment.alt_hostnames),
+                "clusterDomain": environment.cluster_domain,
+                "size": environment.size,
+                "registry": environment.registry,
+            }
+            for name, value in fields.items():
+                check_same(name, value, environment.values, _FIELDS[name])
+            layers += [
+                v.put(_FIELDS[name], value) for name, value in fields.items() if value or name == "hostname"
+            ]
+        return v.merge(*layers, _replicas(v.merge(given, *layers)))
+
+    def secrets(
+        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
+    ) -> tuple[WantedSecret, ...]:
+        wanted: list[WantedSecret] = []
+        if not v.get(given, _EXISTING):
+            entries: dict[str, Entry] = {key: Generate() for key in PASSWORDS}
+            name = f"{v.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
+            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), "Opaque", entries))
+        for role, (key, default) in CERTIFICATES.items():
+            how = environment.certificates.get(role, CertificateInput())
+            if how.source == "existing" or v.get(given, ("kasmCerts", key, "create"), True) is False:
+                continue
+            spec = certificates.documented(
+                role,
+                hostname=environment.hostname,
+                alt_hostnames=environment.alt_hostnames,
+                ingress_ip=environment.ingress_ip,
+                namespace=namespace,
+                cluster_domain=environment.cluster_domain,
+                key_type=how.key_type or "",
+                days=how.days or 0,
+            )
+            name = v.get(given, ("kasmCerts", key, "name")) or default
+            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), TLS, certificate=spec))
+        return tuple(wanted)
+
+    def upstream_auth(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> str:
+        del given  # the Service keeps its name even where kasmProxy.name is another
+        return f"kasm-proxy.{namespace}.svc.{environment.cluster_domain}"
+
+    def manual_steps(
+        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
+    ) -> tuple[str, ...]:
+        steps = [
+            f"point DNS for {', '.join((environment.hostname, *environment.alt_hostnames))} at the Ingress controller"
+        ]
+        if not v.get(given, ("kasmApp", "upstreamAuth")):
+            address = self.upstream_auth(environment, namespace, given)
+            steps.append(f"in Kasm, Infrastructure > Zones: set Upstream Auth Address to {address}")
+        if v.get(given, (*_COMPONENTS, "rdpGateway", "deploy"), True) and not v.get(
+            given, (*_COMPONENTS, "rdpGateway", "expose", "type")
+        ):
+            steps.append(
+                "native RDP clients only: expose port 3389 of Service rdp-gateway (rdpGateway.expose.type)"
+            )
+        return tuple(steps)
+
+    def unused(self, environment: Environment) -> tuple[str, ...]:
+        del environment
+        return ()
+
+
+def _text(value: Yaml, path: v.Path) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"values.{'.'.join(path)}: text is expected", hint="put quotes around it")
+    return value
+
+
+def _lift_pairs(values: Mapping[str, Yaml]) -> tuple[dict[str, tuple[bytes, Secret]], dict[str, Yaml]]:
+    """Certificates with their keys that stand in the values, and the values without them."""
+    pairs: dict[str, tuple[bytes, Secret]] = {}
+    rest = dict(values)
+    for role, (key, _) in CERTIFICATES.items():
+        certificate, private = (v.get(values, ("kasmCerts", key, part)) for part in ("cert", "key"))
+        for part in ("cert", "key"):
+            rest = v.without(rest, ("kasmCerts", key, part))
+        if certificate in (None, "") or _PLACEHOLDER in str(certificate):
+            continue
+        if private in (None, "") or "PRIVATE KEY" not in str(private):
+            raise SecretError(f"values.kasmCerts.{key}: there is a certificate but no private key")
+        pairs[role] = (str(certificate).encode(), Secret(str(private)))
+    return pairs, rest
+
+
+def _no_secrets(given: Mapping[str, Yaml]) -> dict[str, Yaml]:
+    """Values under which the chart makes no Secret of its own: they come from the repository."""
+    certs = {key: {"create": False} for key, _ in CERTIFICATES.values()}
+    layer: dict[str, Yaml] = {"kasmCerts": certs}
+    passwords = v.get(given, _PASSWORDS)
+    if isinstance(passwords, Mapping) and passwords.get("existingSecret") == "":
+        name = f"{v.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
+        layer = v.merge(layer, v.put(_EXISTING, name))
+    return layer
+
+
+def _replicas(given: Mapping[str, Yaml]) -> dict[str, Yaml]:
+    """Replicas of the size for every component whose own are null."""
+    size = v.get(given, _SIZE) or "small"
+    if not isinstance(size, str) or size not in ("small", "medium", "large"):
+        raise InputError(
+            f"values.{'.'.join(_SIZE)}: '{names.shown(str(size))}' is none of small, medium, large"
+        )
+    layers = [
+        v.put((*_COMPONENTS, name, "replicas"), presets[size])
+        for name, presets in REPLICAS.items()
+        if isinstance(v.get(given, (*_COMPONENTS, name)), Mapping)
+        and v.get(given, (*_COMPONENTS, name, "replicas")) is None
+    ]
+    return v.merge(*layers)
