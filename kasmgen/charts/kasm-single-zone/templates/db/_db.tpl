@@ -75,12 +75,12 @@ Argument: the root context.
   command: ["/bin/bash", "-euc"]
   args:
     - |
+      {{- /* Piped in: a here-document of this bash would need a writable /tmp. */}}
       state() {
-        PGPASSWORD=$POSTGRES_PASSWORD PGSSLMODE=require PGCONNECT_TIMEOUT=10 \
+        printf '%s\n' "$STATE_SQL" |
+          PGPASSWORD=$POSTGRES_PASSWORD PGSSLMODE=require PGCONNECT_TIMEOUT=10 \
           psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 \
-          --host db --port 5432 --username kasmapp --dbname kasm <<'SQL'
-      {{- .Files.Get "files/db-init/state.sql" | trim | nindent 6 }}
-      SQL
+          --host db --port 5432 --username kasmapp --dbname kasm
       }
       until answer=$(state) && [[ $answer == seeded ]]; do
         echo "waiting for the database: ${answer:-no answer}"
@@ -92,6 +92,9 @@ Argument: the root context.
     - name: START_SERVICES
       value: "false"
     {{- include "kasm.secretEnv" (dict "root" . "variable" "POSTGRES_PASSWORD" "key" "db-password") | nindent 4 }}
+    - name: STATE_SQL
+      value: |
+        {{- .Files.Get "files/db-init/state.sql" | trim | nindent 8 }}
   {{- with include "kasm.containerSecurity" (dict "root" . "uid" 1000) }}
   {{- . | nindent 2 }}
   {{- end }}
