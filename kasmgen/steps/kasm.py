@@ -70,11 +70,7 @@ class KasmSingleZone(Profile):
     certificates = tuple(CERTIFICATES)
 
     def lift(self, values: Mapping[str, Yaml]) -> Lifted:
-        fields = {
-            name: found
-            for name, path in _FIELDS.items()
-            if (found := v.get(values, path)) not in (None, "", [])
-        }
+        fields = {name: found for name, path in _FIELDS.items() if (found := v.get(values, path)) not in (None, "", [])}
         passwords = {
             key: Secret(_text(value, (*_PASSWORDS, name)))
             for key, name in PASSWORDS.items()
@@ -89,9 +85,7 @@ class KasmSingleZone(Profile):
             rest = v.without(rest, path)
         return Lifted(rest, passwords, pairs, registry, fields)
 
-    def layer(
-        self, project: Project, environment: Environment | None, given: Mapping[str, Yaml]
-    ) -> dict[str, Yaml]:
+    def layer(self, project: Project, environment: Environment | None, given: Mapping[str, Yaml]) -> dict[str, Yaml]:
         namespace = (environment and environment.namespace) or project.namespace
         layers = [v.put(("global", "namespace"), namespace), _no_secrets(given)]
         if environment:
@@ -104,19 +98,15 @@ class KasmSingleZone(Profile):
             }
             for name, value in fields.items():
                 check_same(name, value, environment.values, _FIELDS[name])
-            layers += [
-                v.put(_FIELDS[name], value) for name, value in fields.items() if value or name == "hostname"
-            ]
+            layers += [v.put(_FIELDS[name], value) for name, value in fields.items() if value or name == "hostname"]
         return v.merge(*layers, _replicas(v.merge(given, *layers)))
 
-    def secrets(
-        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
-    ) -> tuple[WantedSecret, ...]:
+    def secrets(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[WantedSecret, ...]:
         wanted: list[WantedSecret] = []
         if not v.get(given, _EXISTING):
             entries: dict[str, Entry] = {key: Generate() for key in PASSWORDS}
             name = f"{v.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
-            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), "Opaque", entries))
+            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), "Opaque", entries, role="passwords"))
         for role, (key, default) in CERTIFICATES.items():
             how = environment.certificates.get(role, CertificateInput())
             if how.source == "existing" or v.get(given, ("kasmCerts", key, "create"), True) is False:
@@ -132,16 +122,14 @@ class KasmSingleZone(Profile):
                 days=how.days or 0,
             )
             name = v.get(given, ("kasmCerts", key, "name")) or default
-            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), TLS, certificate=spec))
+            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), TLS, certificate=spec, role=role))
         return tuple(wanted)
 
     def upstream_auth(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> str:
         del given  # the Service keeps its name even where kasmProxy.name is another
         return f"kasm-proxy.{namespace}.svc.{environment.cluster_domain}"
 
-    def manual_steps(
-        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
-    ) -> tuple[str, ...]:
+    def manual_steps(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[str, ...]:
         steps = [
             f"point DNS for {', '.join((environment.hostname, *environment.alt_hostnames))} at the Ingress controller"
         ]
@@ -151,9 +139,7 @@ class KasmSingleZone(Profile):
         if v.get(given, (*_COMPONENTS, "rdpGateway", "deploy"), True) and not v.get(
             given, (*_COMPONENTS, "rdpGateway", "expose", "type")
         ):
-            steps.append(
-                "native RDP clients only: expose port 3389 of Service rdp-gateway (rdpGateway.expose.type)"
-            )
+            steps.append("native RDP clients only: expose port 3389 of Service rdp-gateway (rdpGateway.expose.type)")
         return tuple(steps)
 
     def unused(self, environment: Environment) -> tuple[str, ...]:
@@ -198,9 +184,7 @@ def _replicas(given: Mapping[str, Yaml]) -> dict[str, Yaml]:
     """Replicas of the size for every component whose own are null."""
     size = v.get(given, _SIZE) or "small"
     if not isinstance(size, str) or size not in ("small", "medium", "large"):
-        raise InputError(
-            f"values.{'.'.join(_SIZE)}: '{names.shown(str(size))}' is none of small, medium, large"
-        )
+        raise InputError(f"values.{'.'.join(_SIZE)}: '{names.shown(str(size))}' is none of small, medium, large")
     layers = [
         v.put((*_COMPONENTS, name, "replicas"), presets[size])
         for name, presets in REPLICAS.items()

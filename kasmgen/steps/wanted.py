@@ -47,6 +47,7 @@ class WantedSecret:
 
     entries: data key -> where the value comes from. certificate: what to issue for
     tls.crt and tls.key (and ca.crt, if `authority`) where no entry gives them.
+    role: what a profile calls it ("passwords", "ingress", "db", ...), "" without one.
     """
 
     id: ResourceId
@@ -55,6 +56,7 @@ class WantedSecret:
     certificate: CertificateSpec | None = None
     authority: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    role: str = ""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -98,9 +100,7 @@ def _text(value: Yaml) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def from_render(
-    first: Rendered, second: Rendered | None, *, tls: CertificateSpec | None = None
-) -> WantedSecret:
+def from_render(first: Rendered, second: Rendered | None, *, tls: CertificateSpec | None = None) -> WantedSecret:
     """What a chart's own Secret asks for, seen from two renders of it.
 
     A value that is the same in both follows the chart; one that differs was made

@@ -1,0 +1,108 @@
+"""Secret values that people bring, and the Secrets they belong to."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kasmgen.errors import InputError, SecretError
+from kasmgen.model import ResourceId, Secret
+from kasmgen.steps import passwords
+from kasmgen.steps.wanted import REGISTRY, TLS_KEYS, Given, WantedSecret
+
+PASSWORDS = "passwords"
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Values that people pass with `env add`; none of them is ever written in clear.
+
+    passwords: key, or "secret/key" -> value. pairs: certificate role -> certificate and key (PEM).
+    registry: login of a registry. frozen: Secret name -> data key -> value that stood in the chart's values.
+    """
+
+    passwords: Mapping[str, Secret] = field(default_factory=dict)
+    pairs: Mapping[str, tuple[bytes, Secret]] = field(default_factory=dict)
+    registry: Mapping[str, Secret] = field(default_factory=dict)
+    frozen: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+
+
+def registry_secret(name: str, namespace: str, login: Mapping[str, Secret]) -> WantedSecret:
+    """The pull Secret of a registry login (keys registry, username, password, email).
+
+    Raises InputError if a part is missing. Shape: `kubectl create secret docker-registry`.
+    """
+    for part in ("registry", "username", "password"):
+        if part not in login or not login[part].reveal():
+            raise InputError(f"registry login: the {part} is missing", hint=f"pass --registry-{_option(part)}")
+    text = {key: value.reveal().decode() for key, value in login.items()}
+    pair = base64.b64encode(f"{text['username']}:{text['password']}".encode()).decode()
+    entry = {"username": text["username"], "password": text["password"], "auth": pair}
+    if text.get("email"):
+        entry["email"] = text["email"]
+    config = json.dumps({"auths": {text["registry"]: entry}}, sort_keys=True)
+    return WantedSecret(
+        ResourceId("Secret", namespace, name), REGISTRY, {".dockerconfigjson": Given(Secret(config))}, role="registry"
+    )
+
+
+def _option(part: str) -> str:
+    return {"registry": "server", "password": "password-file"}.get(part, part)
+
+
+def assign(brought: Brought, wanted: Iterable[WantedSecret]) -> dict[str, dict[str, Secret]]:
+    """Secret name -> data key -> brought value.
+
+    Raises InputError for a key that no Secret has or that several have, SecretError for a
+    value that is the mask of some tool.
+    """
+    secrets = list(wanted)
+    out: dict[str, dict[str, Secret]] = {secret.id.name: {} for secret in secrets}
+    for name, values in brought.frozen.items():
+        out.setdefault(name, {}).update(values)
+    for key, value in brought.passwords.items():
+        if passwords.is_placeholder(value) and value.reveal():
+            raise SecretError(f"{key}: the value is a placeholder or the mask of some tool, not a secret")
+        secret, data_key = _owner(key, secrets)
+        out[secret.id.name][data_key] = value
+    for role, (certificate, private) in brought.pairs.items():
+        target = next((secret for secret in secrets if secret.role == role), None)
+        if target:
+            out[target.id.name].update(dict(zip(TLS_KEYS, (Secret(certificate), private), strict=True)))
+    return out
+
+
+def _owner(key: str, secrets: list[WantedSecret]) -> tuple[WantedSecret, str]:
+    name, slash, data_key = key.rpartition("/")
+    found = [
+        (secret, candidate)
+        for secret in secrets
+        for candidate in secret.entries
+        if candidate in (data_key, _kebab(data_key)) and (not slash or secret.id.name == name)
+    ]
+    own = [item for item in found if item[0].role == PASSWORDS]
+    found = own or found
+    if len(found) == 1:
+        return found[0]
+    if found:
+        choices = ", ".join(f"{secret.id.name}/{candidate}" for secret, candidate in found)
+        raise InputError(f"password file: '{key}' is in several Secrets", hint=f"write one of {choices}")
+    known = sorted(candidate for secret in secrets for candidate in secret.entries)
+    raise InputError(f"password file: no Secret has the key '{key}'", hint=f"known keys: {', '.join(known) or 'none'}")
+
+
+def _kebab(key: str) -> str:
+    """dbPassword -> db-password, as upstream's values name them."""
+    return "".join(f"-{char.lower()}" if char.isupper() else char for char in key)
+
+
+def warnings(brought: Brought) -> tuple[str, ...]:
+    """What may not work with the passwords that people bring, in words that never quote one."""
+    return tuple(
+        f"{key}: {problem}"
+        for key, value in brought.passwords.items()
+        if value.reveal()
+        for problem in passwords.check(value)
+    )

@@ -1,0 +1,160 @@
+"""What has to happen to each sealed Secret of an environment: nothing, mostly.
+
+A value that was sealed once is never made again as a side effect. Without a
+private key nothing can be added to a sealed file, so what is wanted is compared
+with what anybody can read of it: names of keys, and clear annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from kasmgen import config
+from kasmgen.errors import SecretError
+from kasmgen.model import ResourceId, Secret
+from kasmgen.steps import certificates, passwords
+from kasmgen.steps.sealed import Sealed
+from kasmgen.steps.wanted import TLS_KEYS, Follow, Generate, Given, WantedSecret
+
+INPUTS = "kasmgen.dev/inputs"
+REVISION = "kasmgen.dev/revision"
+
+Action = Literal["keep", "create", "add", "replace"]
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A sealed file of the repository: `path` from the project's root, its bytes, and what can be read of it."""
+
+    path: str
+    content: bytes = field(repr=False)
+    sealed: Sealed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with one Secret.
+
+    keys: the data keys to fill (all for create and replace, the missing ones for
+    add). reports: what people should know, such as a certificate that lacks a name.
+    """
+
+    wanted: WantedSecret
+    path: str
+    action: Action
+    existing: Existing | None = None
+    keys: frozenset[str] = frozenset()
+    reports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where new values come from: random bytes, new private keys, serial numbers, and the time."""
+
+    random: Callable[[int], bytes]
+    new_key: Callable[[str], certificates.PrivateKey]
+    serial: Callable[[], int]
+    now: datetime
+
+
+def file_path(environment: str, key: ResourceId, taken: Iterable[str]) -> str:
+    """Where a new sealed Secret goes, from the project's root."""
+    folder = f"{config.OVERLAYS}/{environment}/secrets"
+    path = f"{folder}/{key.name}.sops.yaml"
+    return path if path not in set(taken) else f"{folder}/{key.namespace}.{key.name}.sops.yaml"
+
+
+def find(wanted: WantedSecret, existing: Iterable[Existing]) -> Existing | None:
+    """The sealed file of a Secret: same name and namespace, or the same name where that is no question.
+
+    The namespace is not sealed, so an environment can move without its Secrets being made again.
+    """
+    named = [item for item in existing if item.sealed.name == wanted.id.name]
+    exact = [item for item in named if item.sealed.namespace == wanted.id.namespace]
+    if exact:
+        return exact[0]
+    return named[0] if len(named) == 1 else None
+
+
+def decide(
+    environment: str, wanted: WantedSecret, existing: Existing | None, taken: Iterable[str], now: datetime
+) -> Plan:
+    """What to do with `wanted`, seen what the repository has of it."""
+    if existing is None:
+        path = file_path(environment, wanted.id, taken)
+        return Plan(wanted, path, "create", None, wanted.keys)
+    reports = _reports(wanted, existing, now)
+    missing = wanted.keys - frozenset(existing.sealed.ciphertext) - frozenset(existing.sealed.unsealed)
+    changed = wanted.inputs != existing.sealed.annotations.get(INPUTS, "")
+    follows = frozenset(key for key, entry in wanted.entries.items() if isinstance(entry, Follow))
+    if changed and follows == wanted.keys == frozenset(existing.sealed.ciphertext) | missing:
+        return Plan(wanted, existing.path, "replace", existing, wanted.keys, reports)
+    if missing or (changed and follows):
+        return Plan(wanted, existing.path, "add", existing, missing | (follows if changed else frozenset()), reports)
+    return Plan(wanted, existing.path, "keep", existing, frozenset(), reports)
+
+
+def _reports(wanted: WantedSecret, existing: Existing, now: datetime) -> tuple[str, ...]:
+    if not wanted.certificate:
+        return ()
+    why = certificates.unfit(existing.sealed.annotations, wanted.certificate, now=now)
+    return tuple(f"{existing.path}: {reason}" for reason in why)
+
+
+def refuse_lost(plans: Iterable[Plan], committed: Callable[[str], bool]) -> None:
+    """Refuse to make a Secret anew whose sealed file is in the last commit and gone from the work tree.
+
+    committed: whether the last commit has a file. Raises SecretError.
+    """
+    for plan in plans:
+        if plan.action == "create" and committed(plan.path):
+            raise SecretError(
+                f"{plan.path} is in the last commit but not in the work tree; "
+                "new values in its place would lock the application out of its data",
+                hint=f"git restore {plan.path}",
+            )
+
+
+def fill(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
+    """The values for the plan's keys, and the clear annotations that go with them.
+
+    brought: data key -> value that somebody passed for this Secret; "" counts as not passed.
+    Raises SecretError for a pair of certificate and key that does not belong together.
+    """
+    data: dict[str, Secret] = {}
+    annotations = {INPUTS: plan.wanted.inputs} if plan.wanted.inputs else {}
+    spec = plan.wanted.certificate
+    if spec and plan.keys & set(TLS_KEYS):
+        pair, facts = _pair(plan, sources, brought)
+        data.update({key: value for key, value in pair.items() if key in plan.keys})
+        annotations.update(facts)
+    for key in plan.keys - set(data):
+        entry = plan.wanted.entries.get(key)
+        given = brought.get(key)
+        if given is not None and given.reveal():
+            data[key] = given
+        elif isinstance(entry, (Given, Follow)):
+            data[key] = entry.value
+        else:
+            assert entry is None or isinstance(entry, Generate)
+            data[key] = passwords.generate(sources.random)
+    return data, annotations
+
+
+def _pair(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
+    spec = plan.wanted.certificate
+    assert spec is not None
+    certificate, private = (brought.get(key) for key in TLS_KEYS)
+    if certificate is not None and private is not None:
+        pem = certificate.reveal()
+        certificates.check_pair(pem, private)
+        pair = {"tls.crt": certificate, "tls.key": private}
+        return pair, certificates.facts(pem, brought=True)
+    issued = certificates.issue(spec, now=sources.now, key=sources.new_key(spec.key_type), serial=sources.serial())
+    pair = {"tls.crt": Secret(issued.certificate), "tls.key": issued.key}
+    if plan.wanted.authority:
+        pair["ca.crt"] = pair["tls.crt"]
+    return pair, certificates.facts(issued.certificate)
