@@ -7,15 +7,14 @@ Argument: dict "root" . "files" (list "/proxy/configmaps.yaml"), paths below tem
 {{- $root := .root -}}
 {{- $data := list -}}
 {{- range .files -}}
-{{- range regexSplit "(?m)^---$" (include (print $root.Template.BasePath .) $root) -1 -}}
-{{- if trim . -}}
-{{- $object := fromYaml . -}}
-{{- with $object.Error -}}{{- fail (printf "a ConfigMap is not readable: %s" .) -}}{{- end -}}
-{{- $data = append $data (dict "name" $object.metadata.name "data" $object.data) -}}
+{{- range splitList "\n---\n" (include (print $root.Template.BasePath .) $root) -}}
+{{- /* "data:" follows the metadata, where labels are. */ -}}
+{{- $parts := splitn "\ndata:\n" 2 . -}}
+{{- if not $parts._1 -}}{{- fail "kasm.configChecksum: a document has no data" -}}{{- end -}}
+{{- $data = append $data $parts._1 -}}
 {{- end -}}
 {{- end -}}
-{{- end -}}
-checksum/config: {{ $data | toJson | sha256sum }}
+checksum/config: {{ $data | join "\n---\n" | sha256sum }}
 {{- end -}}
 
 {{/*

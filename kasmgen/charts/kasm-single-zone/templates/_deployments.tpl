@@ -5,7 +5,7 @@ Argument: dict "root" . "component" "kasmApi" ["role" R] ["checksums" <list>] ["
 */}}
 {{- define "kasm.deploymentHead" -}}
 {{- $block := index .root.Values.kasmApp.servicesToDeploy .component -}}
-{{- $named := merge (dict "name" $block.name) . -}}
+{{- $named := dict "root" .root "component" .component "name" $block.name -}}
 apiVersion: apps/v1
 kind: Deployment
 {{ include "kasm.metadata" (dict "root" .root "object" (printf "%s-deployment" $block.name) "name" $block.name) }}
@@ -21,7 +21,7 @@ spec:
   {{- include "kasm.rollingUpdate" . | nindent 2 }}
   {{- end }}
   template:
-    {{- include "kasm.podMetadata" $named | nindent 4 }}
+    {{- include "kasm.podMetadata" (dict "root" .root "component" .component "name" $block.name "role" .role "checksums" .checksums) | nindent 4 }}
     spec:
       restartPolicy: {{ .root.Values.global.image.restartPolicy }}
       {{- include "kasm.podCommon" . | nindent 6 }}

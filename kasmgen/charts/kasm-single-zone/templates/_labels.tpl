@@ -4,17 +4,25 @@ kasm_app, which ConfigMaps carry in its place. The chart's own win over global.l
 Argument: dict "root" . "name" "kasm-api"   or   dict "root" . "app" "kasm-proxy"
 */}}
 {{- define "kasm.labels" -}}
-{{- $root := .root -}}
-{{- $own := dict
-    "app.kubernetes.io/instance" $root.Release.Name
-    "app.kubernetes.io/managed-by" $root.Release.Service
-    "app.kubernetes.io/version" $root.Chart.AppVersion
-    "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
-    "kasm-version" $root.Chart.AppVersion
-    "release" $root.Release.Name -}}
-{{- with .name -}}{{- $_ := set $own "app.kubernetes.io/name" . -}}{{- end -}}
-{{- with .app -}}{{- $_ := set $own "kasm_app" . -}}{{- end -}}
-{{- merge $own $root.Values.global.labels | toYaml -}}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
+{{- with .name }}
+app.kubernetes.io/name: {{ . | quote }}
+{{- end }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+kasm-version: {{ .root.Chart.AppVersion | quote }}
+{{- with .app }}
+kasm_app: {{ . | quote }}
+{{- end }}
+release: {{ .root.Release.Name | quote }}
+{{- $own := list "app.kubernetes.io/instance" "app.kubernetes.io/managed-by" "app.kubernetes.io/name"
+    "app.kubernetes.io/version" "helm.sh/chart" "kasm-version" "kasm_app" "release" -}}
+{{- range $key, $value := .root.Values.global.labels }}
+{{- if not (has $key $own) }}
+{{ $key }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -22,9 +30,11 @@ The block "annotations:" of an object, or nothing. The object's own win over the
 Argument: dict "root" . ["annotations" <map>]
 */}}
 {{- define "kasm.annotations" -}}
-{{- with merge (dict) (.annotations | default dict) .root.Values.global.annotations -}}
+{{- $own := .annotations | default dict -}}
+{{- $global := .root.Values.global.annotations -}}
+{{- if or $own $global -}}
 annotations:
-  {{- toYaml . | nindent 2 }}
+  {{- toYaml (merge (dict) $own $global) | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
@@ -51,17 +61,25 @@ app.kubernetes.io/name: {{ .name | quote }}
 {{/*
 Labels of a pod template: nothing in here changes with the chart's or the application's version, because a
 changed pod template restarts the pods, the database among them.
-Argument: dict "root" . "name" "kasm-api" ["role" "share"] ["component" "kasmApi"]
+Argument: dict "root" . "name" "kasm-api" "component" "kasmApi" ["role" "share"]
 */}}
 {{- define "kasm.podLabels" -}}
-{{- $own := dict
-    "app.kubernetes.io/name" .name
-    "app.kubernetes.io/instance" .root.Release.Name
-    "release" .root.Release.Name -}}
-{{- with .role -}}{{- $_ := set $own "kasm_role" . -}}{{- end -}}
-{{- $users := dict -}}
-{{- if .component -}}{{- $users = (include "kasm.block" . | fromJson).podLabels | default dict -}}{{- end -}}
-{{- merge $own $users .root.Values.kasmApp.defaults.podLabels | toYaml -}}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/name: {{ .name | quote }}
+{{- with .role }}
+kasm_role: {{ . | quote }}
+{{- end }}
+release: {{ .root.Release.Name | quote }}
+{{- $values := .root.Values -}}
+{{- $block := ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") -}}
+{{- $own := list "app.kubernetes.io/instance" "app.kubernetes.io/name" "kasm_role" "release" -}}
+{{- if or $block.podLabels $values.kasmApp.defaults.podLabels }}
+{{- range $key, $value := merge (dict) ($block.podLabels | default dict) $values.kasmApp.defaults.podLabels }}
+{{- if not (has $key $own) }}
+{{ $key }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -73,13 +91,21 @@ Argument: dict "root" . "name" "kasm-api" "component" "kasmApi" ["role" R] ["che
 metadata:
   labels:
     {{- include "kasm.podLabels" . | nindent 4 }}
-  {{- $own := dict -}}
-  {{- range .checksums | default list -}}
-  {{- $own = merge $own (fromYaml .) -}}
-  {{- end -}}
-  {{- $users := (include "kasm.block" . | fromJson).podAnnotations | default dict -}}
-  {{- with merge $own $users .root.Values.kasmApp.defaults.podAnnotations }}
+  {{- $values := .root.Values }}
+  {{- $block := ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") }}
+  {{- $checksums := .checksums | default list | compact }}
+  {{- $users := dict }}
+  {{- if or $block.podAnnotations $values.kasmApp.defaults.podAnnotations }}
+  {{- $users = omit (merge (dict) ($block.podAnnotations | default dict) $values.kasmApp.defaults.podAnnotations)
+      "checksum/config" "checksum/secrets" }}
+  {{- end }}
+  {{- if or $checksums $users }}
   annotations:
-    {{- toYaml . | nindent 4 }}
+    {{- range $checksums }}
+    {{ . }}
+    {{- end }}
+    {{- range $key, $value := $users }}
+    {{ $key }}: {{ $value | quote }}
+    {{- end }}
   {{- end }}
 {{- end -}}

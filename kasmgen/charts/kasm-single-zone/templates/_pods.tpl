@@ -1,26 +1,17 @@
 {{/*
-The values block of a component as JSON; "job" is the seeding Job's.
-Argument: dict "root" . "component" "kasmApi"
-*/}}
-{{- define "kasm.block" -}}
-{{- if eq .component "job" -}}
-{{- .root.Values.job | toJson -}}
-{{- else -}}
-{{- index .root.Values.kasmApp.servicesToDeploy .component | toJson -}}
-{{- end -}}
-{{- end -}}
+The component "job", here and below, is the Job that seeds the database.
 
-{{/*
 Fields that every pod spec shares. What a component sets wins over kasmApp.defaults.
 Argument: dict "root" . "component" "kasmApi", or the root context alone for the defaults.
 */}}
 {{- define "kasm.podCommon" -}}
 {{- $root := .root | default . -}}
+{{- $values := $root.Values -}}
 {{- $block := dict -}}
 {{- if .component -}}
-{{- $block = include "kasm.block" . | fromJson -}}
+{{- $block = ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") -}}
 {{- end -}}
-{{- $defaults := $root.Values.kasmApp.defaults -}}
+{{- $defaults := $values.kasmApp.defaults -}}
 serviceAccountName: {{ include "kasm.serviceAccount" $root | quote }}
 {{- /* No component talks to the Kubernetes API. */}}
 automountServiceAccountToken: false
@@ -73,9 +64,12 @@ API server refuses or overwrites duplicates.
 Argument: dict "root" . "component" C "field" "extraEnv" "key" "name" "own" <YAML list as text>
 */}}
 {{- define "kasm.mergedList" -}}
-{{- $extra := concat (index .root.Values.kasmApp.defaults .field | default list)
-    (index (include "kasm.block" . | fromJson) .field | default list) -}}
-{{- if $extra -}}
+{{- $values := .root.Values -}}
+{{- $block := ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") -}}
+{{- $default := get $values.kasmApp.defaults .field -}}
+{{- $users := get $block .field -}}
+{{- if or $default $users -}}
+{{- $extra := concat ($default | default list) ($users | default list) -}}
 {{- $key := .key -}}
 {{- $order := list -}}
 {{- $byKey := dict -}}
@@ -160,11 +154,10 @@ strategy:
 {{/*
 Grace period, and a pause before the stop signal: it takes a moment until the Service, the Ingress controller
 and nginx no longer send new connections to a pod that is going away.
-kasm.graceSeconds: dict "root" . "component" C "default" 30
+Argument of kasm.graceSeconds: dict "root" . "component" C "default" 30
 */}}
 {{- define "kasm.graceSeconds" -}}
-{{- $own := (include "kasm.block" . | fromJson).terminationGracePeriodSeconds -}}
-terminationGracePeriodSeconds: {{ ternary .default $own (kindIs "invalid" $own) | int }}
+terminationGracePeriodSeconds: {{ (get .root.Values.kasmApp.servicesToDeploy .component).terminationGracePeriodSeconds | default .default | int }}
 {{- end -}}
 
 {{- define "kasm.preStop" -}}
