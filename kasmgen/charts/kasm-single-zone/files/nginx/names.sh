@@ -29,16 +29,16 @@ write_resolver() {
         case $address in *%*) continue ;; esac
         servers="$servers $(host "$address")"
     done <"$resolv_conf"
-    if [ -z "$servers" ]; then
+    if [ -n "$servers" ]; then
+        echo "resolver$servers valid=10s;" >"$directory/resolver.conf"
+    else
         echo "no name server in $resolv_conf; name one in kasmProxy.resolver" >&2
-        exit 1
     fi
-    echo "resolver$servers valid=10s;" >"$directory/resolver.conf"
 }
 
 write_service() {
-    service=${1%%:*}
-    ports=$(echo "${1#*:}" | tr , ' ')
+    service=$(echo "$1" | cut -d: -f1)
+    ports=$(echo "$1" | cut -d: -f2 | tr , ' ')
     addresses=$(getent hosts "$service" | awk '$1 ~ /^[0-9a-fA-F.:]+$/ { print $1 }' | sort -u) || addresses=
     [ -n "$addresses" ] || echo "$service has no address yet" >&2
     for port in $ports; do
