@@ -159,7 +159,7 @@ def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> Rul
             f"{FILE} has no rule of its own for environment {env}",
             hint="it needs one with path_regex " + _path_regex(env),
         )
-    for path in paths or [_example(env)]:
+    for path in [_example(env), *paths]:
         first = next((rule for rule in rules if rule.matches(path)), None)
         if first is not None and first != own:
             raise SecretError(
@@ -206,11 +206,12 @@ def _checked(recipients: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(check_recipient(recipient) for recipient in recipients))
 
 
-def add_environment(content: bytes, env: str, recipients: Sequence[str]) -> bytes:
+def add_environment(content: bytes, env: str, recipients: Sequence[str], paths: Sequence[str] = ()) -> bytes:
     """`content` with the environment's own rule, at a place where it is the first that matches.
 
     It goes behind the other environments' rules, and before every rule that would
-    take its files. Nothing else changes. A rule that is there already, with the same
+    take its files: any file below its `secrets/`, and `paths` in particular, for rules
+    that are about single files. Nothing else changes. A rule that is there already, with the same
     recipients, stays as it is. Raises InputError for a recipient that is none or if
     the environment has a rule with others, SecretError if there are no recipients.
     """
@@ -228,10 +229,12 @@ def add_environment(content: bytes, env: str, recipients: Sequence[str]) -> byte
                 f"{FILE} has a rule for environment {env} with other recipients: {own}",
                 hint="change its recipients with `kasmgen recipient`, or leave out --recipient",
             )
-        require_own_rule(content, env)
+        require_own_rule(content, env, paths)
         return content
-    text = splice.insert_item(_text(content), _RULES, _place(rules, env), _lines(_path_regex(env), checked), FILE)
-    require_own_rule(text.encode(), env)
+    text = splice.insert_item(
+        _text(content), _RULES, _place(rules, env, paths), _lines(_path_regex(env), checked), FILE
+    )
+    require_own_rule(text.encode(), env, paths)
     return text.encode()
 
 
@@ -239,7 +242,7 @@ def _comparable(recipient: str) -> str:
     return of_rule({"age": [recipient]}).everyone[0]
 
 
-def _place(rules: Sequence[Rule], env: str) -> int:
+def _place(rules: Sequence[Rule], env: str, paths: Sequence[str]) -> int:
     """The index at which the rule of `env` is to stand."""
     head, tail = _path_regex("\n").split("\n")
     environments = [
@@ -248,7 +251,7 @@ def _place(rules: Sequence[Rule], env: str) -> int:
         if rule.path_regex.startswith(head) and rule.path_regex.endswith(tail)
         if rule.path_regex != _path_regex(_ANY)
     ]
-    wider = [rule.index for rule in rules if rule.matches(_example(env))]
+    wider = [rule.index for rule in rules if any(map(rule.matches, [_example(env), *paths]))]
     behind = environments[-1] + 1 if environments else len(rules)
     return min([behind, *wider])
 

@@ -1,0 +1,76 @@
+"""Passwords: every character equally likely, and only those that Kasm's scripts bear."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from kasmgen.model import Secret
+from kasmgen.steps import passwords
+
+
+def test_a_password_has_26_letters_and_digits() -> None:
+    made = {passwords.generate().reveal().decode() for _ in range(50)}
+    assert len(made) == 50
+    assert all(len(text) == 26 and set(text) <= set(passwords.ALPHABET) for text in made)
+
+
+def test_over_all_bytes_every_character_comes_up_equally_often() -> None:
+    seen: Counter[str] = Counter()
+    refused = 0
+    for byte in range(256):
+        answers = iter([bytes([byte]) * 26, bytes(26)])
+        text = passwords.generate(lambda _, answers=answers: next(answers)).reveal().decode()  # type: ignore[misc]
+        if next(answers, None) is None:
+            refused += 1
+        else:
+            seen[text[0]] += 1
+    assert refused == 256 % 62
+    assert set(seen.values()) == {4}
+    assert set(seen) == set(passwords.ALPHABET)
+
+
+def test_the_random_source_alone_decides() -> None:
+    assert passwords.generate(lambda count: bytes(range(count))).reveal() == b"abcdefghijklmnopqrstuvwxyz"
+
+
+def test_what_is_generated_is_accepted() -> None:
+    assert passwords.check(passwords.generate()) == []
+    assert passwords.check(Secret("Kasm_admin-7")) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("", "empty"),
+        ("two words", "other characters"),
+        ('quo"te', "other characters"),
+        ("100%sure", "other characters"),
+        ("back\\slash", "other characters"),
+        ("$HOME", "other characters"),
+        ("schlüssel", "not ASCII"),
+        ("trailing\n", "line break"),
+        ("-rf", "option"),
+        ("x" * 129 + "y", "longer"),
+        ("**SOPS**", "placeholder"),
+        ("changeme", "placeholder"),
+        ("<redacted>", "placeholder"),
+        ("ENC[AES256_GCM,data:x]", "placeholder"),
+        ("${PASSWORD}", "placeholder"),
+    ],
+)
+def test_a_password_that_would_not_work_is_refused_without_being_quoted(value: str, reason: str) -> None:
+    problems = passwords.check(Secret(value))
+    assert any(reason in problem for problem in problems), problems
+    assert not value or all(value not in problem for problem in problems)
+
+
+@pytest.mark.parametrize("value", ["***", "****", "**redacted**", "REDACTED", "(sensitive value)", "xxxx"])
+def test_masks_of_other_tools_are_known(value: str) -> None:
+    assert passwords.is_placeholder(Secret(value))
+
+
+@pytest.mark.parametrize("value", ["Password1", "todolist", "xxx1", "redactedness", "encore"])
+def test_real_values_are_no_masks(value: str) -> None:
+    assert not passwords.is_placeholder(Secret(value))

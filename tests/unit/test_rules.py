@@ -1,0 +1,436 @@
+"""`.sops.yaml`: the first match counts, and nobody else's entry changes by one byte."""
+
+from __future__ import annotations
+
+import json
+
+import pyrage
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kasmgen import yamlio
+from kasmgen.errors import InputError, SecretError
+from kasmgen.steps import re2, rules
+from kasmgen.steps.recipients import Recipients, of_metadata, of_rule
+
+ALICE, BOB, CAROL = (str(pyrage.x25519.Identity.generate().to_public()) for _ in range(3))
+SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
+PLUGIN = "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t"
+FINGERPRINT = "85D77543B3D624B63CEA9E6DBC17301B491B3F21"
+PROD = "overlays/prod/secrets/kasm-secrets.sops.yaml"
+
+TEAM = f"""\
+# Our keys; ask Ops before a change.  ö 🔑
+keys:
+  - &ops {ALICE}   # the team
+  - &ci  {BOB}
+
+creation_rules:
+    # Terraform first.
+    - path_regex: ^terraform/.*\\.yaml$
+      pgp: '{FINGERPRINT}'
+    # Two people for the vault.
+    - path_regex: ^vault/
+      shamir_threshold: 2
+      key_groups:
+        - age: [*ops]
+        - age:
+          - *ci
+
+    # Everything else.
+
+    # Really everything.
+    - age: "{CAROL},"   # no path_regex
+# The end.
+"""
+
+
+def regexes(content: bytes) -> list[str]:
+    return [rule.path_regex for rule in rules.parse(content)]
+
+
+def own(env: str) -> str:
+    return rf"(^|/)overlays/{env}/secrets/[^/]+\.sops\.yaml$"
+
+
+# --- reading ---------------------------------------------------------------
+
+
+def test_rules_are_read_with_their_lines_and_recipients() -> None:
+    terraform, vault, rest = rules.parse(TEAM.encode())
+    assert [rule.line for rule in (terraform, vault, rest)] == [8, 11, 21]
+    assert terraform.recipients.others == (f"pgp:{FINGERPRINT}",)
+    assert vault.recipients == Recipients.of([[BOB], [ALICE]], 2)
+    assert rest.recipients.age == (CAROL,)
+    assert str(terraform) == r"rule 1 (line 8, path_regex ^terraform/.*\.yaml$)"
+    assert "matches everything" in str(rest)
+
+
+def test_the_first_rule_that_matches_counts() -> None:
+    content = TEAM.encode()
+    assert rules.recipients_for(content, "vault/x.yaml") == Recipients.of([[ALICE], [BOB]])
+    assert rules.recipients_for(content, "terraform/a.yaml").others
+    assert rules.recipients_for(content, "other").age == (CAROL,)
+
+
+def test_a_path_without_a_rule_or_recipient_is_an_error() -> None:
+    with pytest.raises(SecretError, match="no rule for"):
+        rules.recipients_for(rules.initial(), PROD)
+    with pytest.raises(SecretError, match="names no recipient"):
+        rules.recipients_for(b"creation_rules:\n- path_regex: prod\n", PROD)
+    assert rules.matching_rule(b"", PROD) is None
+    assert rules.matching_rule(b"creation_rules:\n", PROD) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["creation_rules: 7", "creation_rules: {a: b}", "creation_rules: [a]", "- a\n", "a: [", "\xff"],
+)
+def test_a_file_that_sops_would_not_read_is_an_input_error(text: str) -> None:
+    with pytest.raises(InputError, match=r"\.sops\.yaml"):
+        rules.parse(text.encode("latin-1"))
+
+
+def test_a_regular_expression_that_go_refuses_names_its_rule() -> None:
+    content = b"creation_rules:\n- path_regex: a(?!b)\n  age: x\n"
+    with pytest.raises(InputError, match=r"rule 1 \(line 2, path_regex a\(\?!b\)\) cannot be read"):
+        rules.matching_rule(content, PROD)
+
+
+def test_every_kind_of_key_compares_between_rule_and_sealed_file() -> None:
+    rule = {
+        "age": f"{BOB},{ALICE}",
+        "pgp": [FINGERPRINT.lower(), FINGERPRINT],
+        "kms": "arn:aws:kms:us-east-1:656532927350:key/920aff2e+arn:aws:iam::927034868273:role/sops",
+        "gcp_kms": ["projects/p/locations/global/keyRings/r/cryptoKeys/k"],
+        "azure_keyvault": "https://v.vault.azure.net/keys/k/0123",
+        "hc_vault_transit_uri": "https://vault.example.org:8200/v1/transit/keys/dev",
+        "hckms": ["tr-west-1:abc"],
+    }
+    metadata = {
+        "age": [{"recipient": ALICE, "enc": "x"}, {"recipient": BOB, "enc": "x"}],
+        "pgp": [{"fp": FINGERPRINT, "enc": "x", "created_at": "2024-01-01T00:00:00Z"}],
+        "kms": [{"arn": "arn:aws:kms:us-east-1:656532927350:key/920aff2e", "role": "arn:aws:iam::1:role/sops"}],
+        "gcp_kms": [{"resource_id": "projects/p/locations/global/keyRings/r/cryptoKeys/k"}],
+        "azure_kv": [{"vault_url": "https://v.vault.azure.net", "name": "k", "version": "4567"}],
+        "hc_vault": [{"vault_address": "https://vault.example.org:8200", "engine_path": "transit", "key_name": "dev"}],
+        "hckms": [{"key_id": "tr-west-1:abc"}],
+        "lastmodified": "2024-01-01T00:00:00Z",
+        "mac": "ENC[...]",
+    }
+    assert of_rule(rule) == of_metadata(metadata)
+    group = {
+        "merge": [{"age": [BOB]}],
+        "age": [ALICE],
+        "pgp": [FINGERPRINT],
+        "kms": [{"arn": "arn:aws:kms:us-east-1:656532927350:key/920aff2e"}],
+        "gcp_kms": [{"resource_id": "projects/p/locations/global/keyRings/r/cryptoKeys/k"}],
+        "azure_keyvault": [{"vaultUrl": "https://v.vault.azure.net", "key": "k", "version": ""}],
+        "hc_vault": ["https://vault.example.org:8200/v1/transit/keys/dev"],
+        "hckms": [{"key_id": "tr-west-1:abc"}],
+    }
+    assert of_rule({"key_groups": [group], "age": CAROL}) == of_metadata(metadata)
+
+
+def test_a_key_of_an_unknown_kind_is_somebody() -> None:
+    known = {"age": [{"recipient": ALICE, "enc": "x"}]}
+    assert of_metadata(known) != of_metadata({**known, "quantum": [{"id": "q", "enc": "x"}]})
+
+
+def test_the_number_of_groups_that_are_needed_is_part_of_who_can_open() -> None:
+    assert Recipients.of([[ALICE], [BOB]], 2) == Recipients.of([[BOB], [ALICE]])
+    assert Recipients.of([[ALICE], [BOB]], 1) != Recipients.of([[ALICE], [BOB]], 2)
+    assert Recipients.of([[ALICE, BOB]]) != Recipients.of([[ALICE], [BOB]])
+
+
+def test_the_comment_of_an_ssh_key_says_nothing_about_who() -> None:
+    assert of_rule({"age": [f"{SSH} me@laptop"]}).age == (SSH,)
+
+
+# --- check_recipient -------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [ALICE, f"  {ALICE}\n", PLUGIN, SSH, f"{SSH} me@laptop"])
+def test_recipients_that_sops_takes_are_accepted(text: str) -> None:
+    assert rules.check_recipient(text) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "age1",
+        ALICE[:-1],
+        ALICE.upper(),
+        ALICE[:-1] + "b",
+        "ssh-ed25519 AAAA",
+        PLUGIN[:-2],
+        "bob@example.com",
+        FINGERPRINT,
+    ],
+)
+def test_what_is_no_recipient_is_refused_by_the_options_name(text: str) -> None:
+    with pytest.raises(InputError, match="--recipient"):
+        rules.check_recipient(text if text != ALICE[:-1] + "b" else f"{ALICE[:-1]}{'q' if ALICE[-1] != 'q' else 'p'}")
+
+
+def test_a_private_key_given_as_recipient_is_never_echoed() -> None:
+    private = str(pyrage.x25519.Identity.generate())
+    for text in (private, private.lower(), "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz"):
+        with pytest.raises(InputError, match="private key") as caught:
+            rules.check_recipient(text)
+        assert text[20:] not in caught.value.message + caught.value.hint
+
+
+# --- writing ---------------------------------------------------------------
+
+
+def test_a_new_file_has_no_catch_all_and_two_spaces() -> None:
+    document = yamlio.load(rules.initial().decode())
+    assert document == {"stores": {"yaml": {"indent": 2}}, "creation_rules": []}
+
+
+def test_new_environments_take_their_recipients_from_the_default_rule() -> None:
+    content = rules.initial([ALICE, BOB, ALICE])
+    assert set(rules.default_recipients(content)) == {ALICE, BOB}
+    assert rules.matching_rule(content, "elsewhere/prod/secrets/a.sops.yaml") is None
+    assert rules.default_recipients(rules.initial()) == ()
+    assert rules.default_recipients(rules.add_environment(rules.initial(), "prod", [ALICE])) == ()
+
+
+def test_environments_come_in_their_order_before_the_default_rule() -> None:
+    content = rules.initial([ALICE])
+    for env in ("prod", "dev", "a-9"):
+        content = rules.add_environment(content, env, [BOB])
+    assert regexes(content) == [own("prod"), own("dev"), own("a-9"), own("[^/]+")]
+    assert rules.require_own_rule(content, "dev").recipients.age == (BOB,)
+    assert content.decode().endswith(rules.initial([ALICE]).decode().split("creation_rules:\n")[1])
+
+
+def test_the_rule_of_an_environment_holds_what_flux_needs() -> None:
+    rule = yamlio.load(rules.add_environment(b"", "prod", [ALICE, f"{SSH} me"]).decode())["creation_rules"][0]
+    assert rule == {
+        "path_regex": own("prod"),
+        "encrypted_regex": "^(data|stringData)$",
+        "mac_only_encrypted": True,
+        "age": [ALICE, f"{SSH} me"],
+    }
+
+
+def test_in_a_file_of_other_people_one_rule_is_put_in_and_no_byte_changes() -> None:
+    content = rules.add_environment(TEAM.encode(), "prod", [ALICE])
+    added = f"""\
+    - path_regex: '{own("prod")}'
+      encrypted_regex: ^(data|stringData)$
+      mac_only_encrypted: true
+      age:
+        - {ALICE}
+"""
+    before, after = TEAM.split("    # Really everything.\n")
+    assert content.decode() == f"{before}{added}    # Really everything.\n{after}"
+    assert rules.matching_rule(content, PROD) == rules.require_own_rule(content, "prod")
+    assert rules.remove_environment(content, "prod") == TEAM.encode()
+
+
+def test_windows_line_ends_and_a_missing_last_one_are_kept() -> None:
+    text = "creation_rules:\r\n- path_regex: ^a\r\n  age: " + ALICE
+    content = rules.add_environment(text.encode(), "prod", [BOB])
+    assert content.startswith(text.encode() + b"\r\n")
+    assert b"\n" not in content.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# only a comment\n",
+        "creation_rules:\n",
+        "creation_rules: ~  # later\n",
+        "creation_rules: []\nstores: {yaml: {indent: 2}}\n",
+        "stores:\n  yaml:\n    indent: 2",
+        "{}\n",
+        "---\nstores: {}\n",
+        "creation_rules: [{path_regex: ^a, age: x}, {age: y}]  # flow\nother: 1\n",
+        '{"creation_rules": [{"age": "x"}]}\n',
+        "creation_rules:\n-\n  path_regex: ^a\n  age: |\n    x\n\n-   &rest\n    age: >-\n      y\n\n# end\n",
+    ],
+)
+def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
+    content = rules.add_environment(text.encode(), "prod", [ALICE])
+    old = yamlio.load(text) or {}
+    new = yamlio.load(content.decode())
+    added = rules.require_own_rule(content, "prod")
+    assert [rule for i, rule in enumerate(new["creation_rules"]) if i != added.index] == (
+        old.get("creation_rules") or []
+    )
+    assert {k: v for k, v in new.items() if k != "creation_rules"} == {
+        k: v for k, v in old.items() if k != "creation_rules"
+    }
+    assert all(line in content.decode() for line in text.splitlines() if line.startswith("#"))
+    gone = yamlio.load(rules.remove_environment(content, "prod").decode())
+    assert (gone.get("creation_rules") or []) == (old.get("creation_rules") or [])
+
+
+def test_the_same_environment_again_changes_nothing_and_other_recipients_are_refused() -> None:
+    content = rules.add_environment(rules.initial([ALICE]), "prod", [ALICE, BOB])
+    assert rules.add_environment(content, "prod", [BOB, ALICE]) == content
+    with pytest.raises(InputError, match="rule 1"):
+        rules.add_environment(content, "prod", [CAROL])
+
+
+def test_an_environment_without_recipients_or_with_a_bad_name_is_refused() -> None:
+    with pytest.raises(SecretError, match="no recipient"):
+        rules.add_environment(rules.initial(), "prod", [])
+    for name in ("../prod", "pro d", "a.b", "", ".*"):
+        with pytest.raises(InputError):
+            rules.add_environment(rules.initial(), name, [ALICE])
+
+
+def test_removing_an_environment_that_has_no_rule_changes_nothing() -> None:
+    assert rules.remove_environment(TEAM.encode(), "prod") == TEAM.encode()
+
+
+def test_recipients_are_replaced_in_place() -> None:
+    content = rules.add_environment(rules.add_environment(TEAM.encode(), "prod", [ALICE]), "dev", [ALICE])
+    changed = rules.set_recipients(content, "prod", [BOB, CAROL])
+    assert rules.require_own_rule(changed, "prod").recipients.age == tuple(sorted((BOB, CAROL)))
+    assert regexes(changed) == regexes(content)
+    assert rules.set_recipients(changed, "prod", [ALICE]) == content
+    assert rules.set_recipients(content, "prod", [ALICE]) == content
+    with pytest.raises(SecretError):
+        rules.set_recipients(content, "staging", [ALICE])
+
+
+# --- shadowing -------------------------------------------------------------
+
+
+def shadowed(first: str) -> bytes:
+    own_rule = rules.add_environment(b"", "prod", [ALICE]).decode().removeprefix("creation_rules:\n")
+    return f"creation_rules:\n{first}{own_rule}".encode()
+
+
+@pytest.mark.parametrize("regex", ["", "overlays", r"prod/.*\.yaml$", "(?i)SECRETS", "[[:alpha:]]+/prod"])
+def test_a_rule_that_comes_first_is_an_error_that_names_both(regex: str) -> None:
+    line = f"  - path_regex: '{regex}'\n" if regex else "  - pgp: x\n"
+    with pytest.raises(SecretError) as caught:
+        rules.require_own_rule(shadowed(f"{line}    age: {CAROL}\n"), "prod")
+    message = caught.value.message
+    assert "rule 1 (line 2" in message
+    assert "rule 2 (line 4" in message
+    assert "other recipients" in message
+
+
+def test_a_rule_that_takes_only_some_files_is_found_by_their_paths() -> None:
+    content = shadowed(f"  - path_regex: cert\\.sops\\.yaml$\n    age: {CAROL}\n")
+    assert rules.require_own_rule(content, "prod").index == 1
+    assert rules.require_own_rule(content, "prod", [PROD]).index == 1
+    with pytest.raises(SecretError, match="kasm-db-cert"):
+        rules.require_own_rule(content, "prod", [PROD, "overlays/prod/secrets/kasm-db-cert.sops.yaml"])
+
+
+def test_a_rule_without_its_environment_or_that_seals_otherwise_is_an_error() -> None:
+    with pytest.raises(SecretError, match="no rule of its own"):
+        rules.require_own_rule(rules.initial([ALICE]), "prod")
+    good = rules.add_environment(b"", "prod", [ALICE]).decode()
+    for broken in (
+        good.replace("    mac_only_encrypted: true\n", ""),
+        good.replace("^(data|stringData)$", "^DATA$"),
+        good.replace("    encrypted_regex: ^(data|stringData)$\n", ""),
+    ):
+        with pytest.raises(SecretError, match="does not seal as Flux"):
+            rules.require_own_rule(broken.encode(), "prod")
+    with pytest.raises(SecretError, match="names no recipient"):
+        rules.require_own_rule(good.replace(ALICE, '""').encode(), "prod")
+
+
+def test_key_groups_in_an_environments_own_rule_are_peoples_to_change() -> None:
+    good = rules.add_environment(b"", "prod", [ALICE]).decode()
+    grouped = good.replace(
+        f"    age:\n      - {ALICE}\n", f"    key_groups:\n    - age: [{ALICE}]\n    - age: [{BOB}]\n"
+    )
+    assert rules.require_own_rule(grouped.encode(), "prod").recipients == Recipients.of([[ALICE], [BOB]])
+    with pytest.raises(SecretError, match="key groups"):
+        rules.set_recipients(grouped.encode(), "prod", [CAROL])
+
+
+# --- any file --------------------------------------------------------------
+
+comments = st.lists(st.sampled_from(["# a word", "  # indented: x", "", "#- path_regex: ^x"]), max_size=2)
+patterns = st.sampled_from(
+    ["", "^terraform/", r"secrets/.*\.yaml$", "overlays/dev", "/a.sops", r"\.json$", own("[^/]+")]
+)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> str:
+    """A `.sops.yaml` with rules of other people, written in several styles, comments anywhere."""
+    indent = " " * draw(st.integers(0, 4))
+    lines = [*draw(comments), *draw(st.sampled_from([[], ["stores: {yaml: {indent: 2}}"]])), "creation_rules:"]
+    for pattern in draw(st.lists(patterns, min_size=1, max_size=5)):
+        lines += draw(comments)
+        keys = [f"path_regex: {json.dumps(pattern)}"] if pattern else []
+        keys += draw(
+            st.sampled_from([[f"age: {ALICE}"], ["age:", f"- {ALICE}  # me"], ["key_groups:", f"- age: [{BOB}]"]])
+        )
+        lines += [f"{indent}- {keys[0]}", *(f"{indent}  {key}" for key in keys[1:])]
+    lines += draw(comments)
+    return "\n".join(lines) + draw(st.sampled_from(["\n", ""]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(text=files())
+def test_in_any_file_a_rule_is_put_in_as_the_first_match_and_comes_out_without_a_trace(text: str) -> None:
+    file = "overlays/{}/secrets/a.sops.yaml"
+    one = rules.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
+    two = rules.add_environment(one, "dev", [CAROL], [file.format("dev")])
+    for env in ("prod", "dev"):
+        assert rules.require_own_rule(two, env, [file.format(env)])
+    for line in text.splitlines():
+        assert line in two.decode().splitlines()
+    back = rules.remove_environment(rules.remove_environment(two, "dev"), "prod")
+    assert back == (text if text.endswith("\n") else back.decode()).encode()
+    assert back.decode().removesuffix("\n") == text.removesuffix("\n")
+    assert len(rules.parse(two)) == len(rules.parse(text.encode())) + 2
+
+
+# --- re2 -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("prod", "a/prod/b", True),
+        ("^prod", "a/prod", False),
+        (r"\.yaml$", "a.yaml", True),
+        (r"\.yaml$", "a.yaml\n", False),
+        (r"[$]", "a$", True),
+        (r"\Qa.b\E$", "xa.b", True),
+        (r"\Qa.b", "xaxb", False),
+        (r"^[[:alnum:]_/]+\z", "a/B_1", True),
+        (r"[^[:space:]]", " ", False),
+        (r"[][]", "]", True),
+        (r"[^]]", "]", False),
+        (r"(?P<env>dev|prod)/", "dev/", True),
+        (r"(?<env>dev|prod)/", "prod/", True),
+        (r"(?i)PROD", "prod", True),
+        (r"\x{70}rod", "prod", True),
+        (r"\w", "ü", False),
+        (r"[(?=]", "=", True),
+    ],
+)
+def test_patterns_mean_what_go_takes_them_for(pattern: str, text: str, found: bool) -> None:
+    assert bool(re2.compile(pattern).search(text)) is found
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a)", r"(a)\1", "a++", r"\Z", "(", "[a", "*"]
+)
+def test_patterns_that_go_refuses_are_refused(pattern: str) -> None:
+    with pytest.raises(ValueError):
+        re2.compile(pattern)
+
+
+def test_unicode_classes_are_refused_rather_than_guessed() -> None:
+    with pytest.raises(ValueError, match="outside sops"):
+        re2.compile(r"\pL")
