@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps import patch as patches
@@ -76,23 +77,46 @@ def _pairs(base: Mapping[ResourceId, Object], want: Mapping[ResourceId, Object])
     """Which object of the base is which one of the environment.
 
     The same id is the same object. Of the rest, those that differ in nothing
-    but the namespace are, unless it is not clear which.
+    but the namespace are; where that could be several, the one in the namespace
+    to which most of the clear cases moved.
     """
     pairs = {key: key for key in base.keys() & want.keys()}
     left = _by_name(key for key in base if key not in pairs)
     right = _by_name(key for key in want if key not in pairs)
+    moves = _moves(left, right)
     for name, keys in left.items():
-        others = right.get(name, [])
-        if len(keys) == 1 and len(others) == 1 and bool(keys[0].namespace) == bool(others[0].namespace):
-            pairs[keys[0]] = others[0]
+        clear = len(keys) == 1 and len(right.get(name, ())) == 1
+        for key in keys:
+            for other in right.get(name, ()):
+                if clear or moves.get(key.namespace) == other.namespace:
+                    pairs[key] = other
     return dict(sorted(pairs.items()))
 
 
-def _by_name(keys: Iterable[ResourceId]) -> dict[tuple[str, str, str], list[ResourceId]]:
-    out: dict[tuple[str, str, str], list[ResourceId]] = {}
-    for key in keys:
-        out.setdefault((key.group, key.kind, key.name), []).append(key)
+_Name: TypeAlias = tuple[str, str, str]
+
+
+def _by_name(keys: Iterable[ResourceId]) -> dict[_Name, list[ResourceId]]:
+    """Namespaced objects by all that identifies them but the namespace."""
+    out: dict[_Name, list[ResourceId]] = {}
+    for key in sorted(keys):
+        if key.namespace:
+            out.setdefault((key.group, key.kind, key.name), []).append(key)
     return out
+
+
+def _moves(left: Mapping[_Name, list[ResourceId]], right: Mapping[_Name, list[ResourceId]]) -> dict[str, str]:
+    """Namespace in the base -> the one in the environment that its objects moved to; no two to the same."""
+    votes = Counter(
+        (keys[0].namespace, right[name][0].namespace)
+        for name, keys in left.items()
+        if len(keys) == 1 and len(right.get(name, ())) == 1
+    )
+    moves: dict[str, str] = {}
+    for (old, new), _ in sorted(votes.items(), key=lambda vote: (-vote[1], vote[0])):
+        if old not in moves and new not in moves.values():
+            moves[old] = new
+    return moves
 
 
 def file_name(key: ResourceId, taken: set[str]) -> str:

@@ -10,9 +10,9 @@ import difflib
 import json
 from collections.abc import Iterator
 
-from kasmgen import yamlio
 from kasmgen.model import Object
 from kasmgen.steps.compare import equal, pointer
+from kasmgen.steps.weight import lines
 from kasmgen.yamlio import Yaml
 
 Operations = list[Object]
@@ -20,12 +20,13 @@ Operations = list[Object]
 # What people call an item by, the most telling first.
 _NAMES = ("name", "host", "mountPath", "devicePath", "containerPort", "port", "path", "key", "ip", "type", "kind")
 _TEST_LENGTH = 80
+_MOST_PAIRS = 4_000_000
 _EXACT_INTEGER = 2**53
 """kustomize reads the object as JSON with 64-bit floats; beyond this an integer loses digits."""
 
 
 class _Unguarded(Exception):  # noqa: N818 - an answer between the functions of this module, no error
-    """An item has nothing short that a test could name it by."""
+    """An item has nothing short that a test could name it by, or there are too many items to tell."""
 
 
 def operations(base: Object, want: Object) -> Operations:
@@ -69,11 +70,7 @@ def _value(path: str, base: Yaml, want: Yaml) -> Operations:
             return whole
     else:
         return whole
-    return change if _lines(change) < _lines(whole) else whole
-
-
-def _lines(ops: Operations) -> int:
-    return yamlio.dump(ops).count("\n")
+    return change if lines(change) < lines(whole) else whole
 
 
 # --- lists -----------------------------------------------------------------
@@ -81,6 +78,8 @@ def _lines(ops: Operations) -> int:
 
 def _list(path: str, base: list[Yaml], want: list[Yaml]) -> Iterator[Object]:
     """Edits from left to right; `at` is the index in the list as it is by then."""
+    if len(base) * len(want) > _MOST_PAIRS:
+        raise _Unguarded
     match = difflib.SequenceMatcher(None, _tokens(base), _tokens(want), autojunk=False)
     at = 0
     for _, from_, to, new_from, new_to in match.get_opcodes():

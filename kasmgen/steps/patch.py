@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from kasmgen import yamlio
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps import jsonpatch
 from kasmgen.steps.compare import equal
 from kasmgen.steps.strategic import DIRECTIVE, Inexpressible, merge_patch
+from kasmgen.steps.weight import lines
 from kasmgen.yamlio import Yaml
 
 Form = Literal["merge", "json", "delete"]
@@ -111,8 +111,4 @@ def _reads_well(merged: Object, operations: jsonpatch.Operations) -> bool:
     A mapping of the object's own shape is easier than paths and indexes even
     when it is longer; but not one that repeats a long list to keep its order.
     """
-    return _lines(merged) <= 2 * _lines(operations) + 12
-
-
-def _lines(value: Yaml) -> int:
-    return yamlio.dump(value).count("\n")
+    return lines(merged) <= 2 * lines(operations) + 12

@@ -11,24 +11,22 @@ no patch.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
-from kasmgen import yamlio
 from kasmgen.model import Object
 from kasmgen.steps.compare import equal, kind
 from kasmgen.steps.mergelists import Schema, schema
+from kasmgen.steps.weight import lines
 from kasmgen.yamlio import Yaml
 
 DIRECTIVE = "$patch"
 
+_ItemId: TypeAlias = tuple[str, ...]
+
 
 class Inexpressible(Exception):  # noqa: N818 - an answer between the functions of this package, no error
     """No strategic merge patch leads from one object to the other."""
-
-
-def lines(value: Yaml) -> int:
-    """How many lines a reader has to read."""
-    return yamlio.dump(value).count("\n")
 
 
 def merge_patch(base: Object, want: Object) -> Object:
@@ -64,7 +62,8 @@ def _marks(base: Object, want: Object) -> Object:
     """The part of a patch for labels and annotations.
 
     A patch with a target turns their nulls into the text "null", so a removal
-    has to say the whole mapping.
+    has to say the whole mapping. What is left of it is {} for labels, and
+    nothing for annotations.
     """
     patch: Object = {}
     for name in _MARKS:
@@ -73,9 +72,11 @@ def _marks(base: Object, want: Object) -> Object:
             continue
         if not all(_is_text_map(value) for value in (old, new) if value is not None):
             raise Inexpressible(f"metadata.{name} is not a mapping of text")
-        if not new or (name in base and old is None):
+        if old is None and name in base:
+            raise Inexpressible(f"metadata.{name} is null")
+        if not new and (not old or (name == "labels") == (new is None)):
             raise Inexpressible(f"metadata.{name} cannot be emptied by a merge")
-        old = old or {}
+        old, new = old or {}, new or {}
         if old.keys() <= new.keys():
             patch[name] = {k: v for k, v in new.items() if k not in old or old[k] != v}
         else:
@@ -157,21 +158,34 @@ def _merged_list(base: list[Yaml], want: list[Yaml], key: str, known: Schema) ->
 
 
 def _merged_items(base: list[Object], want: list[Object], names: tuple[str, ...], known: Schema) -> list[Object]:
-    """The items to name: all up to the last one that changes or moves, then the removals."""
+    """The items to name: those that change, those that order needs, then the removals."""
     old = {_item_id(item, names): item for item in base}
-    place = {item_id: index for index, item_id in enumerate(old)}
-    wanted = [_item_id(item, names) for item in want]
-    head = len(want)
-    while head and wanted[head - 1] in old:
+    new = {_item_id(item, names): item for item in want}
+    chosen = _to_name_in_order(old, new) if len(names) == 1 else _to_name_in_place(old, new)
+    patch = [_item(old.get(item_id), new[item_id], names, known) for item_id in chosen]
+    gone = [item for item_id, item in old.items() if item_id not in new]
+    return patch + [{**{n: item[n] for n in names}, DIRECTIVE: "delete"} for item in gone]
+
+
+def _to_name_in_order(old: Mapping[_ItemId, Object], new: Mapping[_ItemId, Object]) -> list[_ItemId]:
+    """Where one key identifies items, the patch's come first: name all up to the last that changes or moves."""
+    wanted, place = list(new), {item_id: index for index, item_id in enumerate(old)}
+    head = len(wanted)
+    while head:
         item_id = wanted[head - 1]
-        if head < len(want) and place[item_id] > place[wanted[head]]:
+        if item_id not in old or not equal(old[item_id], new[item_id]):
             break
-        if not equal(old[item_id], want[head - 1]):
+        if head < len(wanted) and place[item_id] > place[wanted[head]]:
             break
         head -= 1
-    patch = [_item(old.get(item_id), item, names, known) for item_id, item in zip(wanted[:head], want, strict=False)]
-    gone = [item for item_id, item in old.items() if item_id not in set(wanted)]
-    return patch + [{**{n: item[n] for n in names}, DIRECTIVE: "delete"} for item in gone]
+    return wanted[:head]
+
+
+def _to_name_in_place(old: Mapping[_ItemId, Object], new: Mapping[_ItemId, Object]) -> list[_ItemId]:
+    """Where several keys do (port and protocol), new items come first and the old ones keep their order."""
+    if list(new) != [i for i in new if i not in old] + [i for i in old if i in new]:
+        raise Inexpressible("items move in a list with several keys")
+    return [i for i in new if i not in old or not equal(old[i], new[i])]
 
 
 def _item(base: Object | None, want: Object, names: tuple[str, ...], known: Schema) -> Object:
@@ -182,7 +196,7 @@ def _item(base: Object | None, want: Object, names: tuple[str, ...], known: Sche
     return {**{n: want[n] for n in names}, **_mapping(base, want, known)}
 
 
-def _item_id(item: Object, names: tuple[str, ...]) -> tuple[str, ...]:
+def _item_id(item: Object, names: tuple[str, ...]) -> _ItemId:
     return tuple(str(item[name]) for name in names)
 
 

@@ -26,6 +26,8 @@ HINT = "pip install 'kasmgen[tools]'"
 # 40 characters are more than any name or word in kustomize's messages has; they may
 # be data of a Secret, which it prints when two objects have one id.
 _LONG = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
+# A Go value: a whole object, where kustomize meets one that it cannot write.
+_DUMP = re.compile(r"map\[string\]interface \{\}\{.*\}: ", re.DOTALL)
 _SECRET_LINE = re.compile(r"^(\s*(?:- )?[\w.\-\"']+:)[ \t]+\S.*$", re.MULTILINE)
 _VERSION = re.compile(r"v\d+\.\d+\.\d+[\w.+-]*")
 _MESSAGE_LIMIT = 2000
@@ -132,6 +134,7 @@ def _reason(stderr: str, directory: Path) -> str:
     text = stderr.strip().removeprefix("error: ").removeprefix("Error: ")
     for prefix in sorted(_prefixes(directory), key=len, reverse=True):
         text = text.replace(f"{prefix}/", "")
+    text = _DUMP.sub("an object: ", text)
     text = _LONG.sub("[...]", text)
     if "kind: Secret" in text:
         text = _SECRET_LINE.sub(r"\1 [...]", text)

@@ -1,0 +1,68 @@
+"""What kustomize, and with it Flux, cannot carry from a file to the cluster.
+
+Each rule was tried on kustomize 5.8.1; nothing that a file says can avoid them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kasmgen.model import Object, ResourceId
+from kasmgen.steps.compare import Difference, pointer, short
+from kasmgen.yamlio import Yaml
+
+_CHARACTERS = re.compile("[\x7f-\x9f\ufffe\uffff]")
+_KEY_LENGTH = 1000
+_OWN_ANNOTATIONS = re.compile(
+    r"config\.kubernetes\.io/(?:index|path|origin|local-config)|config\.k8s\.io/id"
+    r"|alpha\.config\.kubernetes\.io/transformations"
+    r"|internal\.config\.kubernetes\.io/.*"
+)
+
+
+def find(obj: Object) -> list[Difference]:
+    """Every place of `obj` that kustomize refuses or changes whatever stands in the files; usually none."""
+    key = ResourceId.of(obj)
+    return [Difference(key, path, why) for path, why in (*_shape(obj), *_annotations(obj), *_texts("", obj))]
+
+
+def _shape(obj: Object) -> Iterator[tuple[str, str]]:
+    if str(obj["kind"]).endswith("List") and isinstance(obj.get("items"), list):
+        yield "/items", "kustomize takes the object for a list of objects and unwraps it"
+
+
+def _annotations(obj: Object) -> Iterator[tuple[str, str]]:
+    metadata = obj["metadata"]
+    if "annotations" not in metadata:
+        return
+    annotations, path = metadata["annotations"], "/metadata/annotations"
+    if not annotations or not isinstance(annotations, dict):
+        yield path, f"kustomize drops annotations that are {short(annotations)}"
+        return
+    for key, value in annotations.items():
+        if not isinstance(value, str):
+            yield pointer(path, key), f"kustomize turns the annotation {short(value)} into text"
+        elif _OWN_ANNOTATIONS.fullmatch(key):
+            yield pointer(path, key), "kustomize keeps this annotation for itself"
+
+
+def _texts(path: str, value: Yaml) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, below in value.items():
+            here = pointer(path, key)
+            if len(key) > _KEY_LENGTH:
+                yield path, f"the key {short(key)} is longer than {_KEY_LENGTH} characters"
+            yield from ((here, f"the key {why}") for why in _bad_character(key))
+            yield from _texts(here, below)
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from _texts(pointer(path, index), below)
+    elif isinstance(value, str):
+        yield from ((path, f"the text {why}") for why in _bad_character(value))
+
+
+def _bad_character(text: str) -> Iterator[str]:
+    found = _CHARACTERS.search(text)
+    if found:
+        yield f"has U+{ord(found[0]):04X}, which kustomize cannot read; put it into binaryData"
