@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ class Cluster:
         """Store the Secrets among these objects as the API server would."""
         for obj in objects:
             if obj["kind"] == "Secret":
-                self.secrets[obj["metadata"]["namespace"], obj["metadata"]["name"]] = obj
+                self.secrets[obj["metadata"]["namespace"], obj["metadata"]["name"]] = copy.deepcopy(obj)
 
     def answer(self, path: str) -> Object | None:
         if path == "/api/v1":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,18 +73,28 @@ def render_text(chart: helm_python.Chart) -> Callable[..., dict[str, str]]:
 def render(render_text: Callable[..., dict[str, str]]) -> Render:
     """render(values, release=, namespace=): all objects, in the order of their template files."""
 
+    # Reading the YAML takes longer than rendering it, and many tests look at the same values.
+    known: dict[str, list[Object]] = {}
+
     def run(
         values: Object | None = None, *, release: str = RELEASE, namespace: str = NAMESPACE, **options: Any
     ) -> list[Object]:
-        texts = render_text(values, release=release, namespace=namespace, **options)
-        return [
-            document
-            for path, text in sorted(texts.items())
-            if path.endswith((".yaml", ".yml")) and text.strip()
-            for document in parse(text)
-        ]
+        key = json.dumps([values, release, namespace, options], sort_keys=True)
+        if key not in known:
+            known[key] = objects_of(render_text(values, release=release, namespace=namespace, **options))
+        return copy.deepcopy(known[key])
 
     return run
+
+
+def objects_of(texts: dict[str, str]) -> list[Object]:
+    """The objects of rendered templates, in the order of their files."""
+    return [
+        document
+        for path, text in sorted(texts.items())
+        if path.endswith((".yaml", ".yml")) and text.strip()
+        for document in parse(text)
+    ]
 
 
 def find(objects: list[Object], kind: str, name: str | None = None) -> Object:
