@@ -140,11 +140,7 @@ class _Reader:
         for key in self.value:
             if key not in self.known:
                 near = difflib.get_close_matches(key, self.known, 1, 0.5)
-                hint = (
-                    f"perhaps you meant '{near[0]}'"
-                    if near
-                    else f"known keys: {', '.join(sorted(self.known))}"
-                )
+                hint = f"perhaps you meant '{near[0]}'" if near else f"known keys: {', '.join(sorted(self.known))}"
                 raise self.error(names.shown(key), "unknown key", hint)
 
 
@@ -219,9 +215,7 @@ def git_url(text: str, what: str) -> str:
         hint = "Flux wants https://host/path or ssh://git@host/path"
         raise InputError(f"{what}: '{names.shown(text)}' is no Git address that Flux takes", hint=hint)
     if re.match(r"(https?://[^/]*@)|(ssh://[^/@]*:[^/@]*@)", text):
-        raise InputError(
-            f"{what}: the address holds credentials", hint="give them to Flux in a Secret, not in Git"
-        )
+        raise InputError(f"{what}: the address holds credentials", hint="give them to Flux in a Secret, not in Git")
     return text
 
 

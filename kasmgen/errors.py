@@ -58,10 +58,7 @@ class RepositoryError(KasmgenError):
 
 EXIT_CODES: dict[int, str] = {
     0: "done",
-    **{
-        e.code: e.meaning
-        for e in (AnswerIsNo, InputError, ToolError, SecretError, RepositoryError, KasmgenError)
-    },
+    **{e.code: e.meaning for e in (AnswerIsNo, InputError, ToolError, SecretError, RepositoryError, KasmgenError)},
     130: "interrupted",
 }
 """Exit code of the command line -> what it means."""

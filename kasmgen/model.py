@@ -38,9 +38,7 @@ class ResourceId:
         kind, name, version = obj.get("kind"), metadata.get("name"), obj.get("apiVersion")
         for what, value in (("kind", kind), ("apiVersion", version), ("metadata.name", name)):
             if not isinstance(value, str) or not value:
-                raise InputError(
-                    f"a rendered {kind or 'document'} {name or ''} has no {what}".replace("  ", " ")
-                )
+                raise InputError(f"a rendered {kind or 'document'} {name or ''} has no {what}".replace("  ", " "))
         namespace = metadata.get("namespace") or ""
         return cls(str(kind), str(namespace), str(name), str(version).rpartition("/")[0])
 

@@ -69,9 +69,7 @@ def hostname(text: str, what: str, *, wildcard: bool = False) -> str:
     try:
         return prefix + dns_name(ascii_name, what)
     except InputError:
-        raise InputError(
-            f"{what}: '{shown(text)}' is no host name", hint="an example: kasm.example.com"
-        ) from None
+        raise InputError(f"{what}: '{shown(text)}' is no host name", hint="an example: kasm.example.com") from None
 
 
 def _is_address(text: str) -> bool:

@@ -63,9 +63,7 @@ def run(
             check=False,
         )
     except FileNotFoundError:
-        raise ToolError(
-            f"the program {argv[0]} was not found", hint="`kasmgen doctor` shows what is missing"
-        ) from None
+        raise ToolError(f"the program {argv[0]} was not found", hint="`kasmgen doctor` shows what is missing") from None
     except PermissionError:
         raise ToolError(f"the program {argv[0]} may not be run", hint=f"chmod +x {argv[0]}") from None
     except OSError as error:

@@ -41,11 +41,7 @@ def _yaml(indent: tuple[int, int, int]) -> Any:
 def _indent_of(text: str) -> tuple[int, int, int]:
     """Spaces of mappings, of sequences, and before the dash, as `text` has them."""
     for line, following in zip(text.splitlines(), text.splitlines()[1:], strict=False):
-        if (
-            line.rstrip().endswith(":")
-            and not line.startswith((" ", "#"))
-            and following.lstrip().startswith("- ")
-        ):
+        if line.rstrip().endswith(":") and not line.startswith((" ", "#")) and following.lstrip().startswith("- "):
             dash = len(following) - len(following.lstrip())
             return 2, dash + 2, dash
     return 2, 2, 0

@@ -290,9 +290,7 @@ def load(text: str, source: str = "YAML") -> Yaml:
 
 _PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_./+=,@%()-]*(?:[ :][A-Za-z0-9_./+=,@%()-]+)*")
 _QUANTITY = re.compile(r"[0-9]{1,9}(?:m|Ki|Mi|Gi|Ti)")
-_NOT_LITERAL = re.compile(
-    r"[^\x20-\x7e\n\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+_NOT_LITERAL = re.compile(r"[^\x20-\x7e\n\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 # Words that some parser on the way takes for something else than text.
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "none"])

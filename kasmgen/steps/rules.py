@@ -19,6 +19,7 @@ __all__ = [
     "FILE",
     "Recipients",
     "Rule",
+    "add_default",
     "add_environment",
     "check_recipient",
     "default_recipients",
@@ -96,7 +97,9 @@ def parse(content: bytes) -> list[Rule]:
     document = yamlio.load(text, FILE)
     if document is None:
         return []
-    listed = document.get(_RULES) if isinstance(document, dict) else document
+    if not isinstance(document, dict):
+        raise InputError(f"{FILE}: a mapping is expected")
+    listed = document.get(_RULES)
     if listed is None:
         return []
     if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
@@ -136,7 +139,7 @@ def recipients_for(content: bytes, path: str) -> Recipients:
 
 def default_recipients(content: bytes) -> tuple[str, ...]:
     """The age recipients of the rule that is for every environment; () if there is none."""
-    rule = next((rule for rule in parse(content) if rule.path_regex == _path_regex(_ANY)), None)
+    rule = _own(parse(content), _ANY)
     return rule.recipients.age if rule else ()
 
 
@@ -235,6 +238,26 @@ def add_environment(content: bytes, env: str, recipients: Sequence[str], paths: 
         _text(content), _RULES, _place(rules, env, paths), _lines(_path_regex(env), checked), FILE
     )
     require_own_rule(text.encode(), env, paths)
+    return text.encode()
+
+
+def add_default(content: bytes, recipients: Sequence[str]) -> bytes:
+    """`content`, a `.sops.yaml` that people had before, with a rule that new environments take recipients from.
+
+    A default rule with the same recipients stays as it is. Raises InputError if
+    there is one with others, or if a recipient is none.
+    """
+    checked = _checked(recipients)
+    rules = parse(content)
+    if own := _own(rules, _ANY):
+        if own.recipients != Recipients.of([map(_comparable, checked)]):
+            raise InputError(
+                f"{FILE} has a default rule with other recipients: {own}", hint="edit it, or leave out --recipient"
+            )
+        return content
+    text = splice.insert_item(
+        _text(content), _RULES, _place(rules, "any", ()), _lines(_path_regex(_ANY), checked), FILE
+    )
     return text.encode()
 
 

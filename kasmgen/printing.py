@@ -1,0 +1,135 @@
+"""What people see: text for them on stderr, results on stdout, colour and progress only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kasmgen.errors import KasmgenError
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass
+class Settings:
+    """The global options: where to work and how to talk."""
+
+    directory: str = "."
+    verbose: int = 0
+    quiet: bool = False
+    no_color: bool = False
+
+    @property
+    def color(self) -> bool:
+        """Whether colours are welcome (no-color.org)."""
+        return not self.no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def safe(text: str) -> str:
+    """`text` without control characters: names in charts and repositories must not steer a terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def console(settings: Settings, *, stderr: bool = True) -> Any:
+    """A rich console on stderr (for people) or stdout (for results)."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, no_color=not settings.color, highlight=False, soft_wrap=True)
+
+
+def say(settings: Settings, text: str, style: str = "") -> None:
+    """One line for people."""
+    if settings.quiet:
+        return
+    stream = sys.stderr
+    codes = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
+    line = safe(text)
+    if style and settings.color and stream.isatty():
+        line = f"\x1b[{codes[style]}m{line}\x1b[0m"
+    print(line, file=stream)
+
+
+def out(text: str) -> None:
+    """One line of the result."""
+    print(text)  # noqa: T201 - see say
+
+
+def out_json(value: object) -> None:
+    """A result as JSON."""
+    out(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def out_bytes(value: bytes) -> None:
+    """A result that may be no text, exactly."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(value)
+    sys.stdout.buffer.flush()
+
+
+def error(settings: Settings, problem: KasmgenError) -> None:
+    """What was wrong, where, and the next step. Never silenced."""
+    loud = Settings(settings.directory, settings.verbose, False, settings.no_color)
+    lines = safe(problem.message).splitlines() or [""]
+    say(loud, f"error: {lines[0]}", "bad")
+    for line in lines[1:]:
+        say(loud, line)
+    if problem.hint:
+        say(loud, f"next: {problem.hint}", "dim")
+
+
+def table(settings: Settings, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Rows on stdout: a table on a terminal, tab-separated for programs."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            out("\t".join(safe(cell) for cell in row))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*(Text(safe(cell)) for cell in row))
+    console(settings, stderr=False).print(drawn)
+
+
+def facts(pairs: Mapping[str, Sequence[str]]) -> None:
+    """Names with one or several lines each, aligned, on stdout."""
+    width = max(map(len, pairs))
+    for name, lines in pairs.items():
+        for number, line in enumerate(lines or ("-",)):
+            out(f"{name if not number else '':<{width}}  {safe(line)}".rstrip())
+
+
+@contextmanager
+def progress(settings: Settings, what: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr while many things are done; nothing where nobody would see it."""
+    if settings.quiet or total < 2 or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[item]}"))
+    with Progress(*columns, console=console(settings), transient=True) as bar:
+        task = bar.add_task(what, total=total, item="")
+
+        def step(item: str) -> None:
+            bar.update(task, advance=1, item=safe(item))
+
+        yield step
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """With -vv, every program that is started is shown. Secrets are never on a command line."""
+    if settings.verbose > 1:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger = logging.getLogger("kasmgen")
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.DEBUG)

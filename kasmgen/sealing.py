@@ -1,0 +1,106 @@
+"""Carrying out what was planned for an environment's Secrets: fill, seal, verify, describe in clear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+
+from kasmgen.errors import SecretError
+from kasmgen.model import Secret
+from kasmgen.steps import certificates, rules, sealed, secretplan, splice
+from kasmgen.steps.secretplan import INPUTS, REVISION, Plan, Sources
+from kasmgen.tools import sops
+
+Keys = Mapping[str, "Future[certificates.PrivateKey]"]
+
+
+def seal(
+    environment: str,
+    plans: Sequence[Plan],
+    config: bytes,
+    sources: Sources,
+    brought: Mapping[str, Mapping[str, Secret]],
+) -> dict[str, bytes]:
+    """Path -> content of every sealed file that the plans ask for, also of those that stay.
+
+    config: the content of `.sops.yaml`, whose first matching rule has to be the
+    environment's own. brought: Secret name -> data key -> value that people pass.
+    Raises SecretError if a value is missing that only a private key could add, or
+    if what sops returned is not what was meant.
+    """
+    fresh = [plan for plan in plans if plan.action in ("create", "replace")]
+    if fresh:
+        rules.require_own_rule(config, environment, [plan.path for plan in fresh])
+    filled = {plan.path: secretplan.fill(plan, sources, brought.get(plan.wanted.id.name, {})) for plan in fresh}
+    manifests = {plan.path: _manifest(plan, *filled[plan.path]) for plan in fresh}
+    encrypted = sops.encrypt_many(sops.locate(), manifests, config=config) if manifests else {}
+    out: dict[str, bytes] = {}
+    for plan in plans:
+        if plan.path in encrypted:
+            data, annotations = filled[plan.path]
+            out[plan.path] = _verified(plan, encrypted[plan.path], data, annotations, config)
+        elif plan.action == "add":
+            out[plan.path] = _added(plan, sources, brought.get(plan.wanted.id.name, {}))
+        else:
+            assert plan.existing is not None
+            out[plan.path] = plan.existing.content
+    return {path: _current(path, content, plans) for path, content in out.items()}
+
+
+def _manifest(plan: Plan, data: Mapping[str, Secret], annotations: Mapping[str, str]) -> Secret:
+    wanted = plan.wanted
+    clear = {**annotations, REVISION: ""}
+    return sealed.manifest(wanted.id.name, wanted.id.namespace, wanted.type, data, clear, wanted.labels)
+
+
+def _verified(
+    plan: Plan, content: bytes, data: Mapping[str, Secret], annotations: Mapping[str, str], config: bytes
+) -> bytes:
+    sealed.verify(
+        content,
+        plain_keys=list(data),
+        recipients=rules.recipients_for(config, plan.path),
+        name=plan.wanted.id.name,
+        namespace=plan.wanted.id.namespace,
+        annotations={**annotations, REVISION: ""},
+        source=plan.path,
+    )
+    return content
+
+
+def _added(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> bytes:
+    """The sealed file with the missing keys, which takes a private key at hand."""
+    assert plan.existing is not None
+    path, keys = plan.path, ", ".join(sorted(plan.keys))
+    program = sops.locate()
+    try:
+        plain = sops.decrypt(program, plan.existing.content, name=path)
+    except SecretError as error:
+        raise SecretError(
+            f"{path} needs {keys}, and nothing can be added to a sealed file without a private key ({error.message})",
+            hint="run the same command where a private key fits, and commit what it changes",
+        ) from None
+    data, annotations = secretplan.fill(plan, sources, brought)
+    whole = {**sealed.data_of(plain, path), **data}
+    content = sops.set_values(program, plan.existing.content, ["data"], sealed.data_json(whole), name=path)
+    if INPUTS not in annotations and plan.existing.sealed.annotations.get(INPUTS):
+        annotations = {**annotations, INPUTS: ""}
+    return sealed.with_annotations(content, annotations) if annotations else content
+
+
+def _current(path: str, content: bytes, plans: Sequence[Plan]) -> bytes:
+    """`content` with the namespace and the revision that it must have; both stand in clear."""
+    plan = next(plan for plan in plans if plan.path == path)
+    seen = sealed.parse(content, path)
+    if seen.namespace != plan.wanted.id.namespace:
+        text = splice.set_entries(content.decode(), ("metadata",), {"namespace": plan.wanted.id.namespace}, path)
+        content = text.encode()
+    revision = sealed.revision(content)
+    if seen.annotations.get(REVISION) == revision:
+        return content
+    return sealed.with_annotations(content, {REVISION: revision})
+
+
+def key_source(pool: Callable[[str], Future[certificates.PrivateKey]]) -> Callable[[str], certificates.PrivateKey]:
+    """A source of private keys that are being made elsewhere already."""
+    return lambda key_type: pool(key_type).result()

@@ -1,0 +1,128 @@
+"""The proof before every commit: the real kustomize builds what Helm would install."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from kasmgen import yamlio
+from kasmgen.errors import InputError, KasmgenError, ToolError
+from kasmgen.model import Object, ResourceId, by_id
+from kasmgen.steps import compare
+from kasmgen.tools import git, kustomize
+
+
+class ParseCache:
+    """`yamlio.load_all` that reads each text once.
+
+    A hundred environments share most documents. What comes out is shared too and
+    is never changed (steps return new objects).
+    """
+
+    def __init__(self, most_bytes: int = 48 * 1024 * 1024) -> None:
+        self._known: dict[str, list[yamlio.Document]] = {}
+        self._bytes = 0
+        self._most = most_bytes
+        self._lock = threading.Lock()
+
+    def load(self, text: str, source: str) -> list[yamlio.Document]:
+        """As `yamlio.load_all`."""
+        found = self._known.get(text)
+        if found is None:
+            found = yamlio.load_all(text, source)
+            with self._lock:
+                if self._bytes + len(text) > self._most:
+                    self._known.clear()
+                    self._bytes = 0
+                self._known[text] = found
+                self._bytes += len(text)
+        return found
+
+    def load_stream(self, text: str, source: str) -> list[yamlio.Document]:
+        """As `load`, document by document: `text` is kustomize's own output, where `---` stands alone."""
+        return [document for part in text.split("\n---\n") for document in self.load(part, source)]
+
+
+def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below the private directory `root`."""
+    for path, content in files.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.write_bytes(content)
+
+
+def build(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+    """What kustomize makes of a directory below `root`, by identity."""
+    text = kustomize.build_text(kustomize.locate(), root / directory)
+    return by_id(document.value for document in cache.load_stream(text, f"the build of {directory}"))
+
+
+def without_secrets(objects: Mapping[ResourceId, Object], apart: Iterable[ResourceId] = ()) -> dict[ResourceId, Object]:
+    """The objects that have to be exactly what Helm would install."""
+    skipped = set(apart)
+    return {key: obj for key, obj in objects.items() if (key.kind, key.group) != ("Secret", "") and key not in skipped}
+
+
+def inexact(want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> frozenset[ResourceId]:
+    """Identities of the objects that are not as they must be, missing or too many."""
+    return frozenset(
+        key
+        for key in want.keys() | got.keys()
+        if key not in want or key not in got or not compare.equal(want[key], got[key])
+    )
+
+
+# Characters that no YAML printer of kustomize carries unchanged.
+_UNCARRIED = re.compile("[\x7f-\x9f]")
+
+
+def demand_exact(environment: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
+    """Raise KasmgenError that names object and path of the first differences, if there are any."""
+    found = compare.differences(want, got)
+    if not found:
+        return
+    lines = "; ".join(str(item) for item in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    wrong = {item.id for item in found}
+    if any(key in want and _UNCARRIED.search(json.dumps(want[key], ensure_ascii=False)) for key in wrong):
+        raise InputError(
+            f"environment {environment}: kustomize cannot carry a control character: {lines}{more}",
+            hint="put such data into binaryData (base64) in the chart",
+        )
+    raise KasmgenError(
+        f"environment {environment}: what kustomize builds is not what Helm would install: {lines}{more}",
+        hint="nothing was written; please report this with the chart and its values",
+    )
+
+
+def farm(repo: git.Repository, into: Path) -> None:
+    """A copy of the work tree's files (those git knows or would take), where planned files can be laid over.
+
+    People's overlays may point anywhere in their repository, so all of it has to be there.
+    """
+    for path in git.files(repo):
+        source, target = repo.root / path, into / path
+        if source.is_symlink() or not source.is_file():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
+
+def demand_builds(root: Path, directory: str) -> None:
+    """Raise InputError if the overlay does not build with what people have in it."""
+    try:
+        kustomize.build_text(kustomize.locate(), root / directory)
+    except ToolError as error:
+        raise InputError(
+            f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",
+            hint=f"correct them, or see `kustomize build {directory}`",
+        ) from None

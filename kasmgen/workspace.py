@@ -1,0 +1,167 @@
+"""What is on disk, read once: the project's inputs, its environments and their sealed files."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kasmgen import config, names
+from kasmgen.config import Environment, Project
+from kasmgen.errors import InputError, RepositoryError
+from kasmgen.steps import mark, sealed
+from kasmgen.steps.secretplan import Existing
+from kasmgen.tools import git
+
+MAX_INPUT = 16 * 1024 * 1024
+"""Bytes; no file that kasmgen reads as an input is anywhere near it."""
+
+
+@dataclass(frozen=True)
+class EnvironmentFiles:
+    """One environment as it stands on disk, or is about to.
+
+    kustomization: text of its kustomization.yaml, None if there is none yet.
+    kept: files of people in our folders, such as "secrets/own.sops.yaml".
+    """
+
+    environment: Environment
+    kustomization: str | None = None
+    existing: tuple[Existing, ...] = field(default=(), repr=False)
+    kept: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A project: where it stands and what its inputs say.
+
+    root: the project's directory. prefix: that directory from the Git root ("" if it is the root).
+    """
+
+    repo: git.Repository
+    root: Path
+    prefix: str
+    project: Project
+    sops_config: bytes = field(repr=False)
+    environments: Mapping[str, EnvironmentFiles] = field(default_factory=dict)
+
+    def in_repo(self, path: str) -> str:
+        """A path of the project as Git has it."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
+
+def read_text(path: Path, shown: str) -> str:
+    """The text of an input file. Raises InputError if it is missing, no plain file, too large or no UTF-8."""
+    return _decode(read_bytes(path, shown), shown)
+
+
+def _decode(content: bytes, shown: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{shown}: not UTF-8 text") from None
+
+
+def read_bytes(path: Path, shown: str) -> bytes:
+    """The content of an input file. Raises InputError as `read_text`."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError(f"{shown}: not a regular file", hint="links and devices are not followed")
+        if status.st_size > MAX_INPUT:
+            raise InputError(f"{shown}: larger than {MAX_INPUT // 2**20} MiB")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{shown}: the file is missing") from None
+    except OSError as error:
+        raise RepositoryError(f"{shown}: cannot be read: {error.strerror}") from None
+
+
+def find_root(start: Path) -> Path:
+    """The nearest directory at or above `start` with a `kasmgen.yaml`, not above the Git root.
+
+    Raises InputError if there is none.
+    """
+    if not start.is_dir():
+        raise InputError(f"{start} is no directory")
+    place = start.resolve()
+    for directory in (place, *place.parents):
+        if (directory / config.PROJECT_FILE).is_file():
+            return directory
+        if (directory / ".git").exists():
+            break
+    raise InputError(
+        f"there is no {config.PROJECT_FILE} in {start} or above it",
+        hint="make a project with `kasmgen init`, or name its directory with -C",
+    )
+
+
+def load(start: Path) -> Workspace:
+    """The project at or above `start`. Raises InputError or RepositoryError that say what is wrong where."""
+    root = find_root(start)
+    repo = git.find(root)
+    if repo is None:
+        raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
+    project = config.parse_project(read_text(root / config.PROJECT_FILE, config.PROJECT_FILE))
+    relative = git.toplevel_relative(repo, root)
+    return Workspace(
+        repo=repo,
+        root=root,
+        prefix="" if relative == "." else relative,
+        project=project,
+        sops_config=read_bytes(root / config.SOPS_FILE, config.SOPS_FILE),
+        environments=dict(_environments(root)),
+    )
+
+
+def environment_names(root: Path) -> list[str]:
+    """Names of the environments on disk, sorted."""
+    overlays = root / config.OVERLAYS
+    if overlays.is_symlink():
+        raise RepositoryError(f"{config.OVERLAYS} is a symbolic link", hint="Flux drops links; put the directory there")
+    if not overlays.is_dir():
+        return []
+    return sorted(path.parent.name for path in overlays.glob(f"*/{config.ENVIRONMENT_FILE}"))
+
+
+def _environments(root: Path) -> list[tuple[str, EnvironmentFiles]]:
+    return [(name, _environment(root, name)) for name in environment_names(root)]
+
+
+def _environment(root: Path, name: str) -> EnvironmentFiles:
+    names.dns_label(name, f"{config.OVERLAYS}/ (the name of an environment)")
+    directory = f"{config.OVERLAYS}/{name}"
+    if (root / directory).is_symlink():
+        raise RepositoryError(f"{directory} is a symbolic link", hint="Flux drops links; put the directory there")
+    shown = f"{directory}/{config.ENVIRONMENT_FILE}"
+    environment = config.parse_environment(read_text(root / shown, shown), name, shown)
+    file = f"{directory}/kustomization.yaml"
+    kustomization = read_text(root / file, file) if (root / file).exists() else None
+    existing, kept = _sealed_files(root, directory)
+    return EnvironmentFiles(environment, kustomization, existing, kept | _foreign(root, directory))
+
+
+def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], frozenset[str]]:
+    """kasmgen's sealed files, and files of people beside them (relative to the overlay)."""
+    ours: list[Existing] = []
+    kept: set[str] = set()
+    for path in sorted((root / directory / "secrets").glob("*")):
+        shown = path.relative_to(root).as_posix()
+        content = read_bytes(path, shown)
+        if path.name.endswith(".sops.yaml") and mark.is_sealed_by_us(content):
+            ours.append(Existing(shown, content, sealed.parse(content, shown)))
+        else:
+            kept.add(path.relative_to(root / directory).as_posix())
+    return tuple(ours), frozenset(kept)
+
+
+def _foreign(root: Path, directory: str) -> frozenset[str]:
+    """Files of people in `patches/` and `resources/`: those without our mark."""
+    found: set[str] = set()
+    for folder in ("patches", "resources"):
+        for path in sorted((root / directory / folder).glob("*")):
+            content = read_bytes(path, path.relative_to(root).as_posix())
+            if mark.read(content).state == "foreign":
+                found.add(path.relative_to(root / directory).as_posix())
+    return frozenset(found)
