@@ -307,7 +307,8 @@ def facts(certificate_pem: bytes, *, brought: bool = False) -> dict[str, str]:
     return {
         NOT_BEFORE: _time(leaf.not_valid_before_utc),
         NOT_AFTER: _time(leaf.not_valid_after_utc),
-        DNS_NAMES: ",".join(map(_printable, [*dns, *addresses])),
+        # A comma inside a name would make two of it.
+        DNS_NAMES: ",".join(_printable(name).replace(",", "?") for name in [*dns, *addresses]),
         FINGERPRINT: leaf.fingerprint(hashes.SHA256()).hex(),
         ISSUED_BY: issuer,
     }
@@ -358,7 +359,7 @@ def _subject(certificate: x509.Certificate) -> list[tuple[str, str]]:
 
 
 def _key_type(certificate: x509.Certificate) -> str:
-    """The type in KEY_TYPES that is at least as strong as the certificate's key."""
+    """The type in KEY_TYPES that is nearest to the certificate's key."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     public = certificate.public_key()

@@ -22,6 +22,8 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 
+_BREAKS = re.compile(r"[\s%\\\"'*?\[]")
+
 
 def generate(random: Callable[[int], bytes] = os.urandom) -> Secret:
     """A new password: 26 letters and digits, each equally likely.
@@ -43,15 +45,15 @@ def is_placeholder(value: Secret) -> bool:
 
 
 def check(value: Secret) -> list[str]:
-    """Why a password that people bring would not work, in words that never quote it; [] if it would.
+    """Why a password that people bring may not work, in words that never quote it; [] if it will.
 
-    Kasm's database script takes the password as a printf format and pastes tokens
-    into a yq expression, so all but letters, digits, "-" and "_" is refused.
+    Kasm's database script uses a password unquoted, as a printf format, and pastes
+    tokens into a yq expression; Redis reads its password as a line of configuration.
     """
     try:
-        text = value.reveal().decode("ascii")
+        text = value.reveal().decode("utf-8")
     except UnicodeDecodeError:
-        return ["it holds characters that are not ASCII"]
+        return ["it is not UTF-8 text"]
     if not text:
         return ["it is empty"]
     problems = []
@@ -59,8 +61,8 @@ def check(value: Secret) -> list[str]:
         problems.append("it begins or ends with a space or a line break")
     elif is_placeholder(value):
         problems.append("it is a placeholder or the mask of a tool, not a password")
-    if re.search(r"[^A-Za-z0-9_-]", text.strip()):
-        problems.append('it holds other characters than letters, digits, "-" and "_", which Kasm\'s scripts break on')
+    if not text.strip().isprintable() or _BREAKS.search(text.strip()):
+        problems.append("it holds characters that Kasm's scripts break on: a space, or one of % \\ \" ' * ? [")
     if text[0] == "-":
         problems.append('it begins with "-", which programs take for an option')
     if len(text) > LONGEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _TOKEN = re.compile(
@@ -34,6 +35,7 @@ _POSIX = {
 _SAME = frozenset("abBdDfnrsStvwWAx")
 
 
+@functools.lru_cache(maxsize=512)
 def compile(pattern: str) -> re.Pattern[str]:  # noqa: A001 - reads as re2.compile
     """`pattern` with Go's meaning, to be used with `search`.
 

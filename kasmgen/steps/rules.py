@@ -7,6 +7,7 @@ no rule before it matches.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -93,22 +94,28 @@ def _text(content: bytes) -> str:
 
 def parse(content: bytes) -> list[Rule]:
     """The rules in their order. Raises InputError if the file is none that sops would read."""
+    return list(_parsed(content))
+
+
+# A file with a hundred environments is asked about once for every sealed file in them.
+@functools.lru_cache(maxsize=4)
+def _parsed(content: bytes) -> tuple[Rule, ...]:
     text = _text(content)
     document = yamlio.load(text, FILE)
     if document is None:
-        return []
+        return ()
     if not isinstance(document, dict):
         raise InputError(f"{FILE}: a mapping is expected")
     listed = document.get(_RULES)
     if listed is None:
-        return []
+        return ()
     if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
         raise InputError(f"{FILE}: {_RULES} must be a list of mappings")
     found = splice.entry(splice.parts(text, FILE), _RULES)
     assert found is not None
     starts = [part.start for _, part in found[1].entries] or [found[1].start] * len(listed)
     lines = [text.count("\n", 0, start) + 1 for start in starts]
-    return [_rule(index, line, rule) for index, (line, rule) in enumerate(zip(lines, listed, strict=True))]
+    return tuple(_rule(index, line, rule) for index, (line, rule) in enumerate(zip(lines, listed, strict=True)))
 
 
 def _rule(index: int, line: int, rule: dict[str, yamlio.Yaml]) -> Rule:

@@ -262,6 +262,11 @@ def test_facts_of_a_brought_chain_are_those_of_its_first_certificate() -> None:
     assert certificates.facts(issued(spec()).certificate, brought=True)[certificates.ISSUED_BY] == "self-signed"
 
 
+def test_a_comma_in_a_name_does_not_make_two_names() -> None:
+    facts = certificates.facts(issued(spec(dns_names=("a.example,b.example",), addresses=())).certificate)
+    assert facts[certificates.DNS_NAMES] == "a.example?b.example"
+
+
 # What a chart's generator leaves behind (literal quotes around the name, K D-06).
 def test_a_charts_own_certificate_is_issued_anew_with_its_names() -> None:
     chain, _ = by_a_ca('"kasm.example.com"', sans=["kasm.example.com", "alt.example.com"])

@@ -89,7 +89,7 @@ def test_a_path_without_a_rule_or_recipient_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["creation_rules: 7", "creation_rules: {a: b}", "creation_rules: [a]", "- a\n", "a: [", "\xff"],
+    ["creation_rules: 7", "creation_rules: {a: b}", "creation_rules: [a]", "- a\n", "- {age: x}\n", "a: [", "\xff"],
 )
 def test_a_file_that_sops_would_not_read_is_an_input_error(text: str) -> None:
     with pytest.raises(InputError, match=r"\.sops\.yaml"):
@@ -201,6 +201,17 @@ def test_new_environments_take_their_recipients_from_the_default_rule() -> None:
     assert rules.matching_rule(content, "elsewhere/prod/secrets/a.sops.yaml") is None
     assert rules.default_recipients(rules.initial()) == ()
     assert rules.default_recipients(rules.add_environment(rules.initial(), "prod", [ALICE])) == ()
+
+
+def test_a_file_of_other_people_gets_a_default_rule_once() -> None:
+    content = rules.add_default(rules.add_environment(TEAM.encode(), "prod", [ALICE]), [BOB, f"{SSH} me"])
+    assert rules.default_recipients(content) == (BOB, SSH)
+    assert regexes(content)[2:4] == [own("prod"), own("[^/]+")]
+    assert rules.require_own_rule(content, "prod").recipients.age == (ALICE,)
+    assert rules.add_default(content, [SSH, BOB]) == content
+    assert rules.require_own_rule(rules.add_environment(content, "dev", [CAROL]), "dev")
+    with pytest.raises(InputError, match="rule 4"):
+        rules.add_default(content, [CAROL])
 
 
 def test_environments_come_in_their_order_before_the_default_rule() -> None:
