@@ -1,0 +1,48 @@
+# Everything here works on a machine with python3 (3.11 or newer, with venv), git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint check docs self bench clean
+
+help: ## show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## install kasmgen and its tools into .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "kasmgen needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tools,dev]'
+	@touch $@
+
+demo: $(STAMP) ## build a throwaway repository with two environments in ./demo and show it
+	@rm -rf demo
+	@$(BIN)/kasmgen demo demo
+
+test: $(STAMP) ## run all tests; a missing program is skipped, unless CI is set
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: $(STAMP) ## the generated files of this repository are current
+	$(BIN)/kasmgen render --check
+	$(BIN)/python docs/generate.py --check
+
+docs: $(STAMP) ## write docs/reference.md from the command line
+	$(BIN)/python docs/generate.py
+
+self: $(STAMP) ## bring this repository's own base, overlays and clusters in line
+	$(BIN)/kasmgen render --accept-chart --no-commit
+
+bench: $(STAMP) ## measure, and write docs/performance.md
+	$(BIN)/python -m bench
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
