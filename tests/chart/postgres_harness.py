@@ -43,6 +43,11 @@ def unprivileged(argv: Sequence[str]) -> list[str]:
     return [program("setpriv"), *ids, "--", *argv]
 
 
+def postgres_program(name: str) -> str:
+    """One of PostgreSQL's programs. Those on Debian's PATH are Perl scripts that look for the right version first."""
+    return str(Path(program("postgres")).resolve().with_name(name))
+
+
 def give_away(*paths: Path) -> None:
     """Hand files to the user of `unprivileged`."""
     if not os.geteuid():
@@ -172,7 +177,7 @@ class Cluster:
         self.port = free_port()
         self.relay = Relay(self.port)
         self.environment = {
-            "PATH": os.pathsep.join([str(Path(program("postgres")).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(Path(postgres_program("postgres")).parent), os.environ["PATH"]]),
             "LOCPATH": str(locpath),
             "TZ": "UTC",
         }
@@ -214,7 +219,7 @@ class Cluster:
     def run(self, name: str, *arguments: str) -> str:
         """Standard output of one of PostgreSQL's programs, run as its user."""
         done = subprocess.run(
-            unprivileged([program(name), *arguments]),
+            unprivileged([postgres_program(name), *arguments]),
             env=self.environment,
             text=True,
             capture_output=True,
@@ -251,7 +256,7 @@ class Cluster:
 
     def is_ready(self) -> int:
         """Status of pg_isready on the socket: 0 takes connections, 1 refuses them, 2 does not answer."""
-        command = [program("pg_isready"), "-q", "-h", str(self.sockets), "-p", str(self.port)]
+        command = [postgres_program("pg_isready"), "-q", "-h", str(self.sockets), "-p", str(self.port)]
         return subprocess.run(command, env=self.environment, check=False).returncode
 
     def stop(self, signal: str = "INT") -> None:
@@ -300,7 +305,7 @@ class Cluster:
     ) -> subprocess.CompletedProcess[str]:
         """Run SQL as kasmapp, from another host unless told otherwise."""
         done = subprocess.run(
-            [program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-w", "-U", "kasmapp"],
+            [postgres_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-w", "-U", "kasmapp"],
             input=sql,
             env={
                 **self.environment,

@@ -19,10 +19,10 @@ from tests.chart.postgres_harness import (
     Cluster,
     give_away,
     locales,
+    postgres_program,
     unprivileged,
     workspace,
 )
-from tests.needs import program
 
 UGLY = [
     "two words",
@@ -369,7 +369,7 @@ def test_stop_hook_ends_the_server_cleanly_though_clients_stay(cluster: Cluster)
     ]
     cluster.start()
     client = subprocess.Popen(
-        [program("psql"), "-X", "-h", str(cluster.sockets), "-p", str(cluster.port), "-U", "kasmapp", "kasm"],
+        [postgres_program("psql"), "-X", "-h", str(cluster.sockets), "-p", str(cluster.port), "-U", "kasmapp", "kasm"],
         env=cluster.environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

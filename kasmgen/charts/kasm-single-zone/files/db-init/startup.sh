@@ -76,7 +76,7 @@ take_lock() {
   lock_in=${LOCK[1]} lock_out=${LOCK[0]}
   printf '%s\n' "SET tcp_keepalives_idle = 30;" "SET tcp_keepalives_interval = 10;" \
     "SET tcp_keepalives_count = 3;" "SELECT 'locked' FROM pg_advisory_lock(1801548653);" >&"$lock_in"
-  if ! read -r -t 5 -u "$lock_out" answer; then
+  if ! read -r -t 2 -u "$lock_out" answer; then
     say "another run holds the lock; waiting for it"
     read -r -u "$lock_out" answer || true
   fi
