@@ -50,6 +50,9 @@ def parse(text: str) -> list[Object]:
     return [document for document in yaml.load_all(text) if document]
 
 
+DEFAULTS: Object = parse((CHART / "values.yaml").read_text())[0]
+
+
 @pytest.fixture(scope="session")
 def chart() -> helm_python.Chart:
     return helm_python.Chart.load(CHART)

@@ -123,7 +123,7 @@ def test_temporary_volumes_are_limited_by_a_value(render: Render) -> None:
             volume["emptyDir"]["sizeLimit"]
             for owner, template in pod_specs(render(values)).items()
             if owner.startswith("Deployment/")
-            for volume in template["spec"]["volumes"]
+            for volume in template["spec"].get("volumes", [])
             if "emptyDir" in volume
         }
 
@@ -140,7 +140,7 @@ def test_private_keys_are_readable_by_the_pod_and_nobody_else(render: Render) ->
             for owner, template in pod_specs(
                 render(merged(PLAIN, {"kasmApp": {"applyHardening": hardening}}))
             ).items()
-            for volume in template["spec"]["volumes"]
+            for volume in template["spec"].get("volumes", [])
             if "secret" in volume
         }
 
