@@ -8,7 +8,7 @@ with what anybody can read of it: names of keys, and clear annotations.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -21,6 +21,8 @@ from kasmgen.steps.wanted import TLS_KEYS, Follow, Generate, Given, WantedSecret
 
 INPUTS = "kasmgen.dev/inputs"
 REVISION = "kasmgen.dev/revision"
+PINNED = "kasmgen.dev/pinned"
+"""Data keys whose value people brought although the chart makes one of its own: they follow it no more."""
 
 Action = Literal["keep", "create", "add", "replace"]
 
@@ -86,6 +88,7 @@ def decide(
     if existing is None:
         path = file_path(environment, wanted.id, taken)
         return Plan(wanted, path, "create", None, wanted.keys)
+    wanted = _pin(wanted, existing.sealed.annotations.get(PINNED, "").split(","))
     reports = _reports(wanted, existing, now)
     missing = wanted.keys - frozenset(existing.sealed.ciphertext) - frozenset(existing.sealed.unsealed)
     changed = wanted.inputs != existing.sealed.annotations.get(INPUTS, "")
@@ -95,6 +98,16 @@ def decide(
     if missing or (changed and follows):
         return Plan(wanted, existing.path, "add", existing, missing | (follows if changed else frozenset()), reports)
     return Plan(wanted, existing.path, "keep", existing, frozenset(), reports)
+
+
+def _pin(wanted: WantedSecret, keys: Iterable[str]) -> WantedSecret:
+    """`wanted` with these keys kept as they were sealed, whatever the chart makes of them."""
+    pinned = set(keys)
+    entries = {
+        key: Given(entry.value) if key in pinned and isinstance(entry, Follow) else entry
+        for key, entry in wanted.entries.items()
+    }
+    return replace(wanted, entries=entries)
 
 
 def _reports(wanted: WantedSecret, existing: Existing, now: datetime) -> tuple[str, ...]:
@@ -125,7 +138,11 @@ def fill(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[d
     Raises SecretError for a pair of certificate and key that does not belong together.
     """
     data: dict[str, Secret] = {}
-    annotations = {INPUTS: plan.wanted.inputs} if plan.wanted.inputs else {}
+    given = {key for key, value in brought.items() if value.reveal()}
+    pinned = sorted(key for key in given & plan.keys if isinstance(plan.wanted.entries.get(key), Follow))
+    wanted = _pin(plan.wanted, pinned)
+    annotations = {INPUTS: wanted.inputs} if wanted.inputs else {}
+    annotations |= {PINNED: ",".join(pinned)} if pinned else {}
     spec = plan.wanted.certificate
     if spec and plan.keys & set(TLS_KEYS):
         pair, facts = _pair(plan, sources, brought)
@@ -133,9 +150,8 @@ def fill(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[d
         annotations.update(facts)
     for key in plan.keys - set(data):
         entry = plan.wanted.entries.get(key)
-        given = brought.get(key)
-        if given is not None and given.reveal():
-            data[key] = given
+        if key in given:
+            data[key] = brought[key]
         elif isinstance(entry, (Given, Follow)):
             data[key] = entry.value
         else:

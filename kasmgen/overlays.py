@@ -1,0 +1,137 @@
+"""An environment's overlay: the patches that make it of the base, proved by the real kustomize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kasmgen import rendering, verify, yamlio
+from kasmgen.config import Environment
+from kasmgen.errors import ToolError
+from kasmgen.model import Object, Render, ResourceId
+from kasmgen.steps import assemble, kustomization, mark, normalise, patch
+from kasmgen.steps.secretplan import Sources
+from kasmgen.workspace import EnvironmentFiles, Workspace
+from kasmgen.yamlio import Yaml
+
+
+@dataclass(frozen=True)
+class Job:
+    """What building one environment needs to know."""
+
+    run: rendering.Kitchen
+    workspace: Workspace
+    base: Render
+    base_files: Mapping[str, bytes]
+    sources: Sources
+    committed: Callable[[str], bool]
+
+
+def exact(
+    job: Job, files: EnvironmentFiles, want: dict[ResourceId, Object], secrets: Mapping[str, bytes], source: str
+) -> dict[str, bytes]:
+    """The overlay's files whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
+    environment = files.environment
+    base = {key: item.object for key, item in job.base.objects.items()}
+    json_only: frozenset[ResourceId] = frozenset()
+    for last in (False, True):
+        own, entries, apart = _overlay(job, files, base, want, json_only, source)
+        alone = kustomization.fresh(environment.name, *_entries(environment, own, secrets, entries, frozenset()))
+        planned = {**own, **secrets, f"{environment.directory}/kustomization.yaml": alone.encode()}
+        try:
+            got = verify.without_secrets(_build(job, environment, planned), apart)
+        except ToolError:
+            if last:
+                raise
+            # A merge patch that kustomize refuses; which one is not always in its message.
+            json_only = frozenset(base)
+            continue
+        wrong = verify.inexact(want, got)
+        if not wrong:
+            break
+        if last:
+            verify.demand_exact(environment.name, want, got)
+        json_only |= wrong
+    text = _kustomization(job, files, own, secrets, entries)
+    return {**own, **secrets, f"{environment.directory}/kustomization.yaml": text.encode()}
+
+
+def _overlay(
+    job: Job,
+    files: EnvironmentFiles,
+    base: Mapping[ResourceId, Object],
+    want: Mapping[ResourceId, Object],
+    json_only: frozenset[ResourceId],
+    source: str,
+) -> tuple[dict[str, bytes], list[Yaml], tuple[ResourceId, ...]]:
+    """Files of patches and resources, the entries of the patches, and what is no part of the chart (the Namespace)."""
+    directory = files.environment.directory
+    assembly = assemble.patched(base, want, json_only)
+    out: dict[str, bytes] = {}
+    entries: list[Yaml] = []
+    taken: dict[str, set[str]] = {
+        folder: {Path(path).name for path in files.kept if path.startswith(f"{folder}/")}
+        for folder in ("patches", "resources")
+    }
+    for key, made in sorted(assembly.patches.items()):
+        name = f"patches/{assemble.file_name(key, taken['patches'])}"
+        out[f"{directory}/{name}"] = mark.stamp(yamlio.dump(made.content).encode(), source)
+        entries.append(patch.entry(made, name))
+    added = dict(assembly.added)
+    namespace = _namespace(rendering.namespace_of(job.workspace.project, files.environment))
+    key = ResourceId.of(namespace)
+    apart: tuple[ResourceId, ...] = ()
+    if key not in want:
+        added[key] = namespace
+        apart = (key,)
+    for key, obj in sorted(added.items()):
+        name = f"resources/{assemble.file_name(key, taken['resources'])}"
+        out[f"{directory}/{name}"] = mark.stamp(yamlio.dump(obj).encode(), source)
+    return out, entries, apart
+
+
+def _namespace(name: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "annotations": {f"{normalise.FLUX}/prune": "disabled"}},
+    }
+
+
+def _entries(
+    environment: Environment,
+    own: Mapping[str, bytes],
+    secrets: Mapping[str, bytes],
+    patches: Sequence[Yaml],
+    kept: frozenset[str],
+) -> tuple[list[str], list[Yaml]]:
+    """kasmgen's entries: resources in the order of their names, and patches."""
+    prefix = f"{environment.directory}/"
+    inside = sorted(path.removeprefix(prefix) for path in (*own, *secrets))
+    files = [path for path in inside if path.startswith(("resources/", "secrets/")) and path not in kept]
+    return [kustomization.BASE, *files], list(patches)
+
+
+def _build(job: Job, environment: Environment, files: Mapping[str, bytes]) -> dict[ResourceId, Object]:
+    root = job.run.directory / "build"
+    verify.write_tree(root, files)
+    return verify.build(root, environment.directory, job.run.cache)
+
+
+def _kustomization(
+    job: Job, files: EnvironmentFiles, own: Mapping[str, bytes], secrets: Mapping[str, bytes], entries: Sequence[Yaml]
+) -> str:
+    """The overlay's kustomization.yaml with people's entries kept, proved to build with them."""
+    environment = files.environment
+    resources, patches = _entries(environment, own, secrets, entries, files.kept)
+    if files.kustomization is None:
+        return kustomization.fresh(environment.name, resources, patches)
+    path = f"{environment.directory}/kustomization.yaml"
+    text = kustomization.update(files.kustomization, path, resources, patches, files.kept)
+    if kustomization.own_content(text, path, files.kept):
+        root = job.run.farm(job.workspace) / job.workspace.prefix
+        planned = {**job.base_files, **own, **secrets, path: text.encode()}
+        verify.write_tree(root, planned)
+        verify.demand_builds(root, environment.directory)
+    return text

@@ -1,0 +1,129 @@
+"""Charts made ready, and rendered: twice, because what differs between two renders must be named."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kasmgen import verify
+from kasmgen.config import ChartRef, Environment, Project
+from kasmgen.errors import InputError
+from kasmgen.model import Chart, Render
+from kasmgen.steps import compare, normalise, profile, schema, values
+from kasmgen.tools import charts, helm
+from kasmgen.workspace import Workspace
+from kasmgen.yamlio import Yaml
+
+
+@dataclass(frozen=True)
+class LoadedChart:
+    """A chart that is ready to render: its copy, its own values and its profile.
+
+    relaxed: entries that were taken out of its schemas because its defaults leave them null.
+    """
+
+    chart: Chart
+    defaults: Mapping[str, Yaml]
+    profile: profile.Profile
+    relaxed: tuple[str, ...] = ()
+
+
+class Kitchen:
+    """What a run has at hand: a private directory, charts by source, texts that were read once."""
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        self.directory = directory
+        self.root = root
+        self.cache = verify.ParseCache()
+        self._charts: dict[str, LoadedChart] = {}
+        self._farm: Path | None = None
+        self._lock = threading.Lock()
+
+    def farm(self, workspace: Workspace) -> Path:
+        """A copy of the whole work tree, made when the first overlay needs it."""
+        with self._lock:
+            if self._farm is None:
+                self._farm = self.directory / "farm"
+                verify.farm(workspace.repo, self._farm)
+        return self._farm
+
+    def chart(self, ref: ChartRef, *, locked: bool = True) -> LoadedChart:
+        """The chart of `ref`. locked: refuse one whose content is not what `ref` recorded."""
+        if ref.source not in self._charts:
+            path = charts.locate(ref.source, self.root)
+            chart = charts.snapshot(path, self.directory / f"chart-{len(self._charts)}" / "chart")
+            relaxed = charts.rewrite_schemas(chart, schema.relax)
+            self._charts[ref.source] = LoadedChart(chart, charts.defaults(chart), profile.for_chart(chart), relaxed)
+        loaded = self._charts[ref.source]
+        if locked and ref.digest and ref.digest != loaded.chart.digest:
+            raise InputError(
+                f"chart {ref.source} is not what the project recorded: it is {loaded.chart} "
+                f"{loaded.chart.digest[:19]}, recorded is {ref.version} {ref.digest[:19]}",
+                hint="if the change is wanted: kasmgen render --accept-chart",
+            )
+        return loaded
+
+
+@contextmanager
+def kitchen(root: Path) -> Iterator[Kitchen]:
+    """A Kitchen for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
+    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
+        yield Kitchen(Path(name).resolve(), root)
+
+
+def given_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
+    """The chart's own values under the project's under the environment's."""
+    own = environment.values if environment else {}
+    return values.merge(loaded.defaults, project.values, own)
+
+
+def namespace_of(project: Project, environment: Environment | None) -> str:
+    """Where the release lives."""
+    return (environment.namespace if environment else "") or project.namespace
+
+
+def render_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
+    """What Helm is given: only what people and the profile say, the chart's own values are Helm's to add."""
+    layer = loaded.profile.layer(project, environment, given_values(loaded, project, environment))
+    return values.merge(project.values, environment.values if environment else {}, layer)
+
+
+def render(
+    run: Kitchen, loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]
+) -> tuple[Render, Render]:
+    """Two renders of the same values. Raises InputError if they differ anywhere but in Secrets."""
+    engine = helm.locate()
+    texts = [helm.render(engine, loaded.chart, given, release, namespace) for _ in range(2)]
+    first = normalise.normalise(texts[0], namespace, run.cache.load)
+    if texts[0] == texts[1]:
+        return first, first
+    second = normalise.normalise(texts[1], namespace)
+    _demand_deterministic(loaded.chart, first, second)
+    return first, second
+
+
+def render_once(loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]) -> Render:
+    """One render, for looking only: nothing that is written may come of it."""
+    return normalise.normalise(helm.render(helm.locate(), loaded.chart, given, release, namespace), namespace)
+
+
+def _demand_deterministic(chart: Chart, first: Render, second: Render) -> None:
+    plain = [{key: item.object for key, item in render.objects.items()} for render in (first, second)]
+    found = compare.differences(plain[0], plain[1])
+    ids = sorted(first.secrets.keys() ^ second.secrets.keys())
+    if found or ids:
+        where = "; ".join([str(item) for item in found[:8]] + [f"{key} is in one of them only" for key in ids[:3]])
+        raise InputError(
+            f"chart {chart.name} renders something else each time, outside of Secrets: {where}",
+            hint="set the values that make these parts fixed",
+        )
+
+
+def render_base(run: Kitchen, loaded: LoadedChart, project: Project) -> Render:
+    """The chart with the shared values."""
+    namespace = namespace_of(project, None)
+    return render(run, loaded, project.release, namespace, render_values(loaded, project, None))[0]
