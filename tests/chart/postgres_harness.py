@@ -10,6 +10,7 @@ import contextlib
 import datetime
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -70,10 +71,13 @@ def workspace() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, below those that outgoing connections take: one of theirs may be gone again by
+    the time a server wants it."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 def locales(directory: Path) -> Path:
