@@ -259,6 +259,16 @@ def test_an_error_of_a_back_end_reaches_the_client_as_it_is(world: Site, nginx: 
     assert response.body == b'{"error_message": "no such user"}'
 
 
+def read_until(connection: socket.socket, end: bytes) -> bytes:
+    """What the other side sends, up to and with `end`."""
+    received = b""
+    while not received.endswith(end):
+        chunk = connection.recv(65536)
+        assert chunk, f"the connection ended after {received!r}"
+        received += chunk
+    return received
+
+
 def one_shot_server(address: str, port: int, talk: Callable[[socket.socket], None]) -> threading.Thread:
     """A plain TCP server for one connection."""
     listener = socket.create_server((address, port))
@@ -278,9 +288,7 @@ def test_uploads_and_downloads_of_a_session_are_not_collected_first(world: Site,
     got_answer = threading.Event()
 
     def talk(connection: socket.socket) -> None:
-        received = b""
-        while not received.endswith(b"first"):
-            received += connection.recv(65536)
+        read_until(connection, b"first")
         first_half.set()
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
         assert got_answer.wait(10)
@@ -293,14 +301,11 @@ def test_uploads_and_downloads_of_a_session_are_not_collected_first(world: Site,
         client.sendall(head.encode() + b"first")
         # The back end has the first half before the client sends the second ...
         assert first_half.wait(10)
-        received = b""
-        while not received.endswith(b"half"):
-            received += client.recv(65536)
+        read_until(client, b"half")
         # ... and the client has the first half of the answer before the back end sends the second.
         got_answer.set()
         client.sendall(b"_last")
-        while not received.endswith(b"-done"):
-            received += client.recv(65536)
+        read_until(client, b"-done")
     server.join(10)
 
 
