@@ -103,11 +103,11 @@ template:
         image: {{ include "kasm.dbInit.image" . | quote }}
         imagePullPolicy: {{ .Values.global.image.pullPolicy }}
         command: ["/bin/bash", "/usr/bin/startup.sh"]
-        {{- include "kasm.env" (merge (dict "own" (include "kasm.dbInit.env" .)) $context) | nindent 8 }}
+        {{- include "kasm.env" (dict "own" (include "kasm.dbInit.env" .) "root" . "component" "job") | nindent 8 }}
         {{- with include "kasm.containerSecurity" $context }}
         {{- . | nindent 8 }}
         {{- end }}
         {{- include "kasm.dbInit.resources" . | nindent 8 }}
-        {{- include "kasm.volumeMounts" (merge (dict "own" (include "kasm.dbInit.mounts" .)) $context) | nindent 8 }}
-    {{- include "kasm.volumes" (merge (dict "own" (include "kasm.dbInit.volumes" .)) $context) | nindent 4 }}
+        {{- include "kasm.volumeMounts" (dict "own" (include "kasm.dbInit.mounts" .) "root" . "component" "job") | nindent 8 }}
+    {{- include "kasm.volumes" (dict "own" (include "kasm.dbInit.volumes" .) "root" . "component" "job") | nindent 4 }}
 {{- end -}}
