@@ -112,8 +112,9 @@ def _parsed(content: bytes) -> tuple[Rule, ...]:
     if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
         raise InputError(f"{FILE}: {_RULES} must be a list of mappings")
     found = splice.entry(splice.parts(text, FILE), _RULES)
-    assert found is not None
-    starts = [part.start for _, part in found[1].entries] or [found[1].start] * len(listed)
+    # By an alias or a merge key the list may stand elsewhere; then it has no lines of its own.
+    starts = [part.start for _, part in found[1].entries] if found else []
+    starts = starts or [found[1].start if found else 0] * len(listed)
     lines = [text.count("\n", 0, start) + 1 for start in starts]
     return tuple(_rule(index, line, rule) for index, (line, rule) in enumerate(zip(lines, listed, strict=True)))
 

@@ -127,12 +127,19 @@ def _put(text: str, at: int, lines: Sequence[str], column: int) -> str:
     return head + "".join(f"{' ' * column}{line}{newline}" for line in lines) + text[at:]
 
 
-def _dash(text: str, sequence: Part, item: Part) -> int:
-    """Begin of the line with the dash of `item`: all dashes of a block sequence share one column."""
-    at = _line_start(text, item.start)
-    while not re.match(r"-(\s|$)", text[at + sequence.column : _line_end(text, at)]):
-        at = _line_start(text, at - 1)
-    return at
+def _dash(text: str, sequence: Part, position: int, source: str) -> tuple[int, int]:
+    """Where the item at `position` of a block sequence begins: offset of its line, column of its dash.
+
+    Raises InputError if its dash is not the first thing in a line.
+    """
+    before = sequence.entries[position - 1][1].end if position else 0
+    at = _line_end(text, before) if position else _line_start(text, sequence.start)
+    while at <= sequence.entries[position][1].start:
+        end = _line_end(text, at)
+        if dash := re.match(r"( *)-(\s|$)", text[at:end]):
+            return at, len(dash[1])
+        at = end
+    raise _unusual(source)
 
 
 def _above(text: str, at: int, floor: int) -> int:
@@ -148,6 +155,13 @@ def _above(text: str, at: int, floor: int) -> int:
 # --- edits ---------------------------------------------------------------
 
 
+def _unusual(source: str) -> InputError:
+    return InputError(
+        f"{source} is written in a way that cannot be edited in place",
+        hint="write its lists and mappings one entry per line, with spaces for indentation",
+    )
+
+
 def _proved(after: str, expected: Yaml, source: str) -> str:
     """`after` if it reads as `expected`. Raises InputError otherwise: the text is too unusual to edit."""
     try:
@@ -155,10 +169,7 @@ def _proved(after: str, expected: Yaml, source: str) -> str:
             return after
     except InputError:
         pass
-    raise InputError(
-        f"{source} is written in a way that cannot be edited in place",
-        hint="write its lists and mappings one entry per line, with spaces for indentation",
-    ) from None
+    raise _unusual(source) from None
 
 
 def insert_item(text: str, key: str, position: int, lines: Sequence[str], source: str) -> str:
@@ -181,10 +192,10 @@ def insert_item(text: str, key: str, position: int, lines: Sequence[str], source
     flow = [part for part in (root, found and found[1]) if part and part.flow and part.entries]
     if flow:
         return _proved(_insert_by_library(text, key, position, item, source), expected, source)
-    return _proved(_insert_by_text(text, root, key, position, lines), expected, source)
+    return _proved(_insert_by_text(text, root, key, position, lines, source), expected, source)
 
 
-def _insert_by_text(text: str, root: Part | None, key: str, position: int, lines: Sequence[str]) -> str:
+def _insert_by_text(text: str, root: Part | None, key: str, position: int, lines: Sequence[str], source: str) -> str:
     found = entry(root, key)
     if found is None:
         column = root.column if root and not root.flow else 0
@@ -195,10 +206,11 @@ def _insert_by_text(text: str, root: Part | None, key: str, position: int, lines
         text = text[: name.end] + ":" + text[max(sequence.end, name.end + 1) :]
         return _put(text, _line_end(text, name.end), lines, name.column + 2)
     if position >= len(sequence.entries):
-        return _put(text, _line_end(text, sequence.entries[-1][1].end), lines, sequence.column)
-    at = _dash(text, sequence, sequence.entries[position][1])
+        _, column = _dash(text, sequence, 0, source)
+        return _put(text, _line_end(text, sequence.entries[-1][1].end), lines, column)
+    at, column = _dash(text, sequence, position, source)
     floor = _line_end(text, sequence.entries[position - 1][1].end) if position else _line_end(text, name.end)
-    return _put(text, _above(text, at, floor), lines, sequence.column)
+    return _put(text, _above(text, at, floor), lines, column)
 
 
 def _insert_by_library(text: str, key: str, position: int, item: Yaml, source: str) -> str:
@@ -224,7 +236,8 @@ def remove_item(text: str, key: str, position: int, source: str) -> str:
         after = yamledit.dump(document, text)
     else:
         last = _line_end(text, sequence.entries[position][1].end)
-        after = text[: _dash(text, sequence, sequence.entries[position][1])] + text[last:]
+        first, _ = _dash(text, sequence, position, source)
+        after = text[:first] + text[last:]
         if not items:
             after = after[: name.end] + ": []" + after[name.end + 1 :]
     return _proved(after, {**old, key: items}, source)

@@ -287,6 +287,41 @@ def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
     assert (gone.get("creation_rules") or []) == (old.get("creation_rules") or [])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffcreation_rules:\n- path_regex: ^a\n  age: x\n",
+        "# \u2028# \x85# \U0001f511\ncreation_rules:\n# \u2029#\n- path_regex: ^a # \xe9\n  age: x\n- age: y\n",
+        "creation_rules:\n- &a\n  age: z\n- *a\n",
+        "creation_rules: !!seq\n- age: z\n",
+        "creation_rules: &x\n  - age: z\n",
+        "---\ncreation_rules:\n- age: z\n...\n",
+        "creation_rules:\n-   # why\n  {path_regex: ^a,\n   age: z}\n- age: >\n    - foo\n\n\n",
+        "  creation_rules:\n  - age: z\n",
+    ],
+)
+def test_unusual_files_come_back_to_the_byte(text: str) -> None:
+    content = rules.add_environment(text.encode(), "prod", [ALICE])
+    assert rules.require_own_rule(content, "prod")
+    assert rules.remove_environment(content, "prod") == text.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: &x\n  creation_rules:\n  - age: z\n<<: *x\n",
+        "r: &r\n- age: z\ncreation_rules: *r\n",
+        "? creation_rules\n: - age: z\n",
+        "creation_rules:\r- age: z\r",
+    ],
+)
+def test_files_too_unusual_to_edit_are_refused_with_a_way_out(text: str) -> None:
+    assert rules.recipients_for(text.encode(), PROD) == Recipients.of([["z"]])
+    with pytest.raises(InputError, match="cannot be edited in place") as caught:
+        rules.add_environment(text.encode(), "prod", [ALICE])
+    assert caught.value.hint
+
+
 def test_the_same_environment_again_changes_nothing_and_other_recipients_are_refused() -> None:
     content = rules.add_environment(rules.initial([ALICE]), "prod", [ALICE, BOB])
     assert rules.add_environment(content, "prod", [BOB, ALICE]) == content
