@@ -209,7 +209,7 @@ def test_annotations_that_would_break_the_file_are_refused() -> None:
         sealed.with_annotations("".join(lines).encode(), {"c": "d"})
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     annotations=st.dictionaries(
         st.from_regex(r"[a-z]{1,8}(\.dev/[a-zA-Z0-9._-]{1,8})?", fullmatch=True).filter(lambda key: key != "data"),
