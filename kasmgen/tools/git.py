@@ -255,24 +255,6 @@ def dirty(repo: Repository, paths: Iterable[str]) -> set[str]:
     return out
 
 
-def files(repo: Repository) -> list[str]:
-    """Paths that the index holds, sorted."""
-    return sorted(_split(_git(repo.root, "ls-files", "-z").stdout))
-
-
-def subjects(repo: Repository, limit: int = 20) -> list[str]:
-    """First lines of the last commits of this branch, the newest first."""
-    if head(repo) is None:
-        return []
-    done = _git(repo.root, "log", f"-{limit}", "--no-show-signature", "--format=%s")
-    return done.stdout.decode("utf-8", "replace").splitlines()
-
-
-def configure(repo: Repository, key: str, value: str) -> None:
-    """Set `key` in the configuration of this repository alone."""
-    _git(repo.root, "config", "--local", key, value)
-
-
 def blobs(repo: Repository, commit: str | None, paths: Sequence[str]) -> dict[str, str]:
     """Path -> object id in `commit`, of those `paths` that are files there. None is the empty history."""
     if commit is None or not paths:
@@ -282,16 +264,6 @@ def blobs(repo: Repository, commit: str | None, paths: Sequence[str]) -> dict[st
     answers = done.stdout.decode("utf-8", "surrogateescape").splitlines()
     pairs = zip(paths, (answer.split(" ") for answer in answers), strict=True)
     return {path: answer[1] for path, answer in pairs if answer[0] == "blob"}
-
-
-def hashes(repo: Repository, paths: Sequence[str]) -> dict[str, str]:
-    """Path -> object id that git would give the file as it is in the work tree. All must be files."""
-    if not paths:
-        return {}
-    # Absolute: git takes relative ones from the directory it was started in.
-    asked = b"".join(os.fsencode(repo.root / path) + b"\n" for path in paths)
-    done = _git(repo.root, "hash-object", "--stdin-paths", stdin=asked)
-    return dict(zip(paths, done.stdout.decode().split(), strict=True))
 
 
 def configure(repo: Repository, key: str, value: str) -> None:
@@ -348,6 +320,7 @@ def check_ready(repo: Repository, *, commit: bool, branch: str | None = None) ->
         )
     _check_unmerged(repo)
     _check_identity(repo)
+    _wait_for_index(repo)
 
 
 def _way_out(operation: str) -> str:
@@ -430,7 +403,13 @@ def commit_only(repo: Repository, paths: Sequence[str], message: str) -> str | N
         except BaseException:
             _put_back(repo, contents)
             raise
-    adopt(repo, before, after, known)
+    try:
+        adopt(repo, before, after, known)
+    except RepositoryError as error:
+        raise RepositoryError(
+            f"committed as {after}, but the index could not follow: {error.message}",
+            hint="the next kasmgen command brings it up to date",
+        ) from None
     return after
 
 
@@ -607,18 +586,41 @@ def _index_lock(repo: Repository) -> Iterator[Path]:
 
 
 def _take(ours: Path, lock: Path) -> None:
-    until = time.monotonic() + _LOCK_SECONDS
-    while True:
+    for _ in _patiently():
         try:
-            os.link(ours, lock)
+            _link(ours, lock)
             return
         except FileExistsError:
-            if time.monotonic() > until:
-                raise RepositoryError(
-                    f"another git holds {lock}",
-                    hint="wait until it has ended; if none runs, delete that file; then run the command again",
-                ) from None
-            time.sleep(0.05)
+            continue
+    raise _index_held(lock)
+
+
+def _link(ours: Path, lock: Path) -> None:
+    try:
+        os.link(ours, lock)
+    except PermissionError:
+        # A file system without hard links; the lock is as good, only nameless.
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _wait_for_index(repo: Repository) -> None:
+    lock = repo.git_dir / "index.lock"
+    if not any(not lock.exists() for _ in _patiently()):
+        raise _index_held(lock)
+
+
+def _index_held(lock: Path) -> RepositoryError:
+    return RepositoryError(
+        f"another git holds {lock}",
+        hint="wait until it has ended; if none runs, delete that file; then run the command again",
+    )
+
+
+def _patiently() -> Iterator[None]:
+    until = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < until:
+        yield
+        time.sleep(0.05)
 
 
 # --- after a kill --------------------------------------------------------

@@ -1,0 +1,428 @@
+"""From a tree of files to the project on disk and to a commit: the only writer.
+
+`plan` says what would change, `publish` makes it so or leaves everything as it
+was, `recover` puts right what a killed run has left.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kasmgen import interrupts
+from kasmgen.errors import InputError, RepositoryError
+from kasmgen.interrupts import Interrupt
+from kasmgen.model import Tree
+from kasmgen.steps import journal as journals
+from kasmgen.steps import mark
+from kasmgen.steps.journal import Entry, Journal, digest
+from kasmgen.tools import files, git
+
+log = logging.getLogger("kasmgen")
+
+_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has to change on disk. Paths are relative to the project's root, with forward slashes.
+
+    before: path -> SHA-256 of what the plan found there (None: nothing), so that
+    `publish` notices if somebody has changed it since.
+    """
+
+    writes: Mapping[str, bytes] = field(repr=False)
+    deletes: frozenset[str] = frozenset()
+    before: Mapping[str, str | None] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that changes, sorted."""
+        return sorted({*self.writes, *self.deletes})
+
+    def __bool__(self) -> bool:
+        return bool(self.writes or self.deletes)
+
+    def describe(self) -> list[str]:
+        """One line per path: "create base/x.yaml", "change ...", "delete ..."."""
+        return [f"{self._verb(path)} {path}" for path in self.paths]
+
+    def _verb(self, path: str) -> str:
+        if path in self.deletes:
+            return "delete"
+        return "change" if self.before.get(path) else "create"
+
+
+@dataclass(frozen=True)
+class Published:
+    """commit: the commit that was made, None if none was. changes: what was written."""
+
+    commit: str | None
+    changes: Changes
+
+
+# --- planning ------------------------------------------------------------
+
+
+def plan(
+    root: Path, tree: Tree, *, prune: Collection[str] = (), delete: Collection[str] = (), force: bool = False
+) -> Changes:
+    """What has to change below `root` for `tree` to be there.
+
+    prune: directories or globs; marked files there that are not in `tree` go, files
+    without a mark (sealed Secrets too) stay. delete: files that go whatever they
+    are. force: overwrite and delete what people have edited or put there.
+    Raises RepositoryError if, without force, a generated file was edited or a file of
+    people stands where a generated one must go, or if something is in the way;
+    InputError for a path that leaves the project.
+    """
+    root = root.resolve()
+    writes: dict[str, bytes] = {}
+    before: dict[str, str | None] = {}
+    for path, content in tree.items():
+        present = files.read(root, path)
+        if _same(present, content):
+            continue
+        if not force:
+            _check_may_replace(path, present, content)
+        writes[path], before[path] = content, digest(present)
+    for path in {*_prunable(root, prune, force), *delete} - set(tree):
+        present = files.read(root, path)
+        if present is not None:
+            before[path] = digest(present)
+    return Changes(writes, frozenset(before) - frozenset(writes), before)
+
+
+def _same(present: bytes | None, wanted: bytes) -> bool:
+    if present is None or present == wanted:
+        return present is not None
+    # With core.autocrlf=true git puts CRLF into the work tree and takes it out again.
+    return b"\r" not in wanted and present.replace(b"\r\n", b"\n") == wanted
+
+
+def _check_may_replace(path: str, present: bytes | None, wanted: bytes) -> None:
+    if present is None or not _is_ours(wanted):
+        # What has no mark is a file of people, and `wanted` their text with our edit in it.
+        return
+    _check_unedited(path, present)
+    if not _is_ours(present):
+        raise RepositoryError(
+            f"{path} has to be generated, but a file that kasmgen did not make stands there",
+            hint="move it to another name, or overwrite it with --force",
+        )
+
+
+def _check_unedited(path: str, present: bytes) -> None:
+    if mark.read(present).state == "edited":
+        raise RepositoryError(
+            f"{path} is generated, and somebody has edited it",
+            hint="move the edit into environment.yaml or a patch of your own, "
+            "or throw it away with --force or `git restore`",
+        )
+
+
+def _is_ours(content: bytes) -> bool:
+    return mark.read(content).state == "generated" or mark.is_sealed_by_us(content)
+
+
+def _prunable(root: Path, specs: Collection[str], force: bool) -> Iterator[str]:
+    for path in sorted({path for spec in specs for path in _under(root, spec)}):
+        content = files.read(root, path)
+        state = mark.read(content).state if content is not None else "foreign"
+        if state == "edited" and not force:
+            assert content is not None
+            _check_unedited(path, content)
+        if state != "foreign":
+            yield path
+
+
+def _under(root: Path, spec: str) -> Iterator[str]:
+    """Regular files at or under `spec`. Links are neither followed nor listed."""
+    files.resolve(root, f"{spec.rstrip('/')}/any")
+    places = root.glob(spec) if any(sign in spec for sign in "*?[") else [root / spec]
+    for place in places:
+        if place.is_symlink():
+            continue
+        if place.is_file():
+            yield place.relative_to(root).as_posix()
+        for directory, _, names in os.walk(place):
+            for name in names:
+                found = Path(directory, name)
+                if found.is_file() and not found.is_symlink():
+                    yield found.relative_to(root).as_posix()
+
+
+# --- publishing ----------------------------------------------------------
+
+
+def publish(
+    repo: git.Repository,
+    root: Path,
+    changes: Changes,
+    *,
+    message: str,
+    commit: bool = True,
+    branch: str | None = None,
+    push: bool = False,
+    also_commit: Sequence[str] = (),
+) -> Published:
+    """Write `changes` below `root` and commit them, whole or not at all.
+
+    commit: False writes the files only. branch: make and switch to this branch
+    first. push: push the branch afterwards. also_commit: files of the project that
+    belong into the same commit as they stand, such as inputs that people edited.
+    If anything fails, and if SIGINT, SIGTERM or SIGHUP comes, files, index, HEAD and
+    branch are as before; the signal is delivered after that. A failed push leaves the commit.
+    Raises RepositoryError (state, hook, signature, disk, another kasmgen), InputError
+    (name of the branch, a path that leaves the project), ToolError (no git).
+    """
+    if push and not commit:
+        raise InputError("--push needs a commit", hint="leave --no-commit or --push out")
+    root = root.resolve()
+    if not changes and not (commit and also_commit):
+        return Published(None, changes)
+    git.check_ready(repo, commit=False)
+    with interrupts.deferred(lambda: git.working(repo)) as interrupt, _alone(repo):
+        for line in _recover(repo):
+            log.warning(line)
+        # Not before: the lock of a killed run would look like a git at work.
+        git.check_ready(repo, commit=commit, branch=branch)
+        made = _publish(repo, root, changes, message if commit else None, branch, push, also_commit, interrupt)
+    if push and made:
+        git.push(repo)
+    return Published(made, changes)
+
+
+def _publish(
+    repo: git.Repository,
+    root: Path,
+    changes: Changes,
+    message: str | None,
+    branch: str | None,
+    push: bool,
+    also_commit: Sequence[str],
+    interrupt: Interrupt,
+) -> str | None:
+    prefix = git.toplevel_relative(repo, root)
+    paths = list(dict.fromkeys([*changes.paths, *also_commit]))
+    in_repo = [_in_repo(prefix, path) for path in paths]
+    if message is not None:
+        git.check_not_ignored(repo, in_repo)
+    if branch is not None:
+        git.check_new_branch(repo, branch)
+    if push:
+        git.destination(repo, branch or git.branch(repo) or "")
+    index = git.index_entries(repo, prefix) if message is not None else {}
+    journal = Journal(
+        head=git.head(repo),
+        branch=git.branch(repo),
+        new_branch=branch,
+        commits=message is not None,
+        entries=tuple(_entry(root, prefix, path, changes) for path in paths),
+        made=_missing_directories(repo.root, root, changes.writes),
+        index={path: index[path] for path in in_repo if path in index},
+    )
+    _begin(repo, journal)
+    try:
+        interrupt.check()
+        if branch is not None:
+            git.switch_new_branch(repo, branch)
+        _apply(repo.root, root, changes, journal, interrupt)
+        made = git.commit_only(repo, in_repo, message) if message is not None else None
+    except BaseException as error:
+        _undo(repo, journal)
+        raise _fitting(error) from error
+    _end(repo)
+    return made
+
+
+def _in_repo(prefix: str, path: str) -> str:
+    return path if prefix == "." else f"{prefix}/{path}"
+
+
+def _missing_directories(top: Path, root: Path, paths: Iterable[str]) -> tuple[str, ...]:
+    missing = files.missing_directories(top, [root / path for path in paths])
+    return tuple(directory.relative_to(top).as_posix() for directory in missing)
+
+
+def _entry(root: Path, prefix: str, path: str, changes: Changes) -> Entry:
+    old = files.read(root, path)
+    if path in changes.before and digest(old) != changes.before[path]:
+        raise RepositoryError(f"{path} was changed while kasmgen was at work", hint="run the command again")
+    new = None if path in changes.deletes else digest(changes.writes.get(path, old))
+    return Entry(_in_repo(prefix, path), old, files.mode_of(root / path), new)
+
+
+def _begin(repo: git.Repository, journal: Journal) -> None:
+    try:
+        files.write(_journal(repo), journals.encode(journal), 0o600)
+    except OSError as error:
+        raise _fitting(error) from error
+
+
+def _apply(top: Path, root: Path, changes: Changes, journal: Journal, interrupt: Interrupt) -> None:
+    for directory in journal.made:
+        (top / directory).mkdir()
+    modes = {entry.path: entry.mode for entry in journal.entries}
+    staged: list[tuple[Path, Path]] = []
+    # All contents first: a full disk shows before any file has changed.
+    for number, (path, content) in enumerate(changes.writes.items(), 1):
+        interrupt.check()
+        place = root / path
+        mode = modes[place.relative_to(top).as_posix()]
+        staged.append((files.stage(place, content, mode, number), place))
+    for temporary, _ in staged:
+        files.sync(temporary)
+    # Deletions first: on a disk that ignores case the old spelling may be the new file.
+    for path in changes.deletes:
+        interrupt.check()
+        files.remove(root / path, root)
+    for temporary, place in staged:
+        interrupt.check()
+        temporary.replace(place)
+    for parent in {place.parent for _, place in staged}:
+        files.sync(parent)
+
+
+def _undo(repo: git.Repository, journal: Journal) -> None:
+    """Settle the journal after a failure. If not even that works, it stays for the next run."""
+    try:
+        left = _settle(repo, journal)
+    except (OSError, RepositoryError) as failed:
+        log.warning("what was begun could not be undone (%s); the next kasmgen command does it", failed)
+        return
+    for line in left:
+        log.warning(line)
+    _end(repo)
+
+
+def _fitting(error: BaseException) -> BaseException:
+    if not isinstance(error, OSError):
+        return error
+    hint = {
+        errno.ENOSPC: "make room on the disk, then run the command again",
+        errno.EDQUOT: "make room in your quota, then run the command again",
+        errno.EACCES: "correct the permissions, then run the command again",
+    }.get(error.errno or 0, "")
+    where = f"{error.filename}: " if error.filename else ""
+    return RepositoryError(f"{where}{error.strerror or error}; nothing was changed", hint=hint)
+
+
+# --- after a kill --------------------------------------------------------
+
+
+def recover(repo: git.Repository) -> list[str]:
+    """Put right what a killed run has left, and say what that was. Nothing is written if there is nothing to do.
+
+    If HEAD holds its commit, only the index is brought up to date. Else those files
+    are put back that still are what it wrote; others were changed since and stay.
+    Raises RepositoryError if another kasmgen, or a git that one has started, is at work.
+    """
+    if not (_journal(repo).exists() or any((repo.git_dir / git.OWN).glob("commit-*"))):
+        return []
+    with interrupts.deferred(lambda: ()), _alone(repo):
+        return _recover(repo)
+
+
+def _recover(repo: git.Repository) -> list[str]:
+    _wait_for_git(repo)
+    report = [f"removed {lock}, which a killed git had left" for lock in git.clear(repo)]
+    place = _journal(repo)
+    files.sweep([place.parent])
+    if not place.exists():
+        return report
+    journal = journals.decode(place.read_bytes(), str(place))
+    report += ["a kasmgen was killed at work in this repository", *_settle(repo, journal)]
+    _end(repo)
+    return report
+
+
+def _settle(repo: git.Repository, journal: Journal) -> list[str]:
+    """End or undo what `journal` began, and say what was done."""
+    files.sweep((repo.root / entry.path).parent for entry in journal.entries)
+    now = git.head(repo)
+    landed = _landed(repo, journal, now)
+    if landed and journal.commits:
+        assert now is not None
+        git.adopt(repo, journal.head, now, journal.index, landed)
+    report = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
+    for directory in reversed(journal.made):
+        files.remove_empty(repo.root / directory)
+    if journal.new_branch is not None and not landed:
+        git.leave_new_branch(repo, journal.new_branch, back_to=journal.branch, at=journal.head)
+    return [*report, *([f"its commit {now} was complete"] if landed else [])]
+
+
+def _landed(repo: git.Repository, journal: Journal, now: str | None) -> set[str]:
+    """Paths of the journal that HEAD has changed since: what became of them is decided.
+
+    Not compared with what was written, because a hook may have rewritten it.
+    """
+    if now is None or now == journal.head:
+        return set()
+    paths = [entry.path for entry in journal.entries]
+    old, new = git.blobs(repo, journal.head, paths), git.blobs(repo, now, paths)
+    return {path for path in paths if new.get(path) != old.get(path)}
+
+
+def _roll_back(top: Path, entries: Iterable[Entry]) -> list[str]:
+    report: list[str] = []
+    # Files that were made go first: they make room for those that come back.
+    for entry in sorted(entries, key=lambda entry: entry.old is not None):
+        place = top / entry.path
+        present, old = digest(_present(place)), digest(entry.old)
+        if old in (present, entry.new):
+            continue
+        if present != entry.new:
+            report.append(f"{entry.path} was changed since and is left as it is")
+        elif entry.old is None:
+            place.unlink()
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            files.write(place, entry.old, entry.mode)
+            report.append(f"put {entry.path} back")
+    return report
+
+
+def _present(place: Path) -> bytes | None:
+    try:
+        return place.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _wait_for_git(repo: git.Repository) -> None:
+    until = time.monotonic() + _WAIT_SECONDS
+    while pids := git.working(repo):
+        if time.monotonic() > until:
+            raise RepositoryError(
+                f"a kasmgen was killed, and the `git commit` it had started is still at work (process {pids[0]})",
+                hint=f"wait until it has ended, or end it with `kill {pids[0]}`; then run the command again",
+            )
+        time.sleep(0.05)
+
+
+def _journal(repo: git.Repository) -> Path:
+    return repo.git_dir / git.OWN / "journal"
+
+
+def _end(repo: git.Repository) -> None:
+    _journal(repo).unlink()
+    files.sync(_journal(repo).parent)
+
+
+@contextmanager
+def _alone(repo: git.Repository) -> Iterator[None]:
+    """Hold kasmgen's lock. Raises RepositoryError if another one does, or if the git dir cannot be written."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.lock(repo.git_dir / git.OWN / "lock"))
+        except OSError as error:
+            raise _fitting(error) from error
+        yield
