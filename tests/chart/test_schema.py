@@ -275,18 +275,21 @@ def test_two_components_cannot_have_one_name(chart: helm_python.Chart) -> None:
     assert "the seeding Job" in message
 
 
+def resolved(schema: Object) -> Object:
+    """The schema with what it refers to; its own words win."""
+    for part in [schema, *schema.get("allOf", [])]:
+        if "$ref" in part:
+            schema = resolved(SCHEMA["definitions"][part["$ref"].rpartition("/")[2]]) | schema
+    return schema
+
+
 def properties(schema: Object, value: Any, path: str = "") -> Iterator[tuple[str, Object, Any]]:
     """Every property of the schema with its default, references followed."""
-    while "$ref" in schema:
-        schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]]
-    for key, inner in schema.get("properties", {}).items():
-        resolved = inner
-        while "$ref" in resolved:
-            resolved = SCHEMA["definitions"][resolved["$ref"].rpartition("/")[2]]
+    for key, inner in resolved(schema).get("properties", {}).items():
         missing = not isinstance(value, dict) or key not in value
-        yield f"{path}.{key}", resolved, ... if missing else value[key]
+        yield f"{path}.{key}", resolved(inner), ... if missing else value[key]
         if not missing:
-            yield from properties(resolved, value[key], f"{path}.{key}")
+            yield from properties(inner, value[key], f"{path}.{key}")
 
 
 def test_every_property_is_described_and_has_a_default() -> None:

@@ -99,7 +99,7 @@ def test_a_connection_that_hangs_is_given_up_and_tried_again(render: Render, tmp
     assert time.monotonic() - started < 10
 
 
-def test_no_answer_at_all_is_waited_out(render: Render, tmp_path: Path) -> None:
+def test_no_answer_at_all_is_waited_out(render: Render) -> None:
     with answering() as (port, _):
         pass
     with pytest.raises(subprocess.TimeoutExpired) as late:

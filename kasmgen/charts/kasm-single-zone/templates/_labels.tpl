@@ -16,10 +16,9 @@ kasm-version: {{ .root.Chart.AppVersion | quote }}
 kasm_app: {{ . | quote }}
 {{- end }}
 release: {{ .root.Release.Name | quote }}
-{{- $own := list "app.kubernetes.io/instance" "app.kubernetes.io/managed-by" "app.kubernetes.io/name"
-    "app.kubernetes.io/version" "helm.sh/chart" "kasm-version" "kasm_app" "release" -}}
-{{- range $key, $value := .root.Values.global.labels }}
-{{- if not (has $key $own) }}
+{{- with .root.Values.global.labels }}
+{{- range $key, $value := omit . "app.kubernetes.io/instance" "app.kubernetes.io/managed-by" "app.kubernetes.io/name"
+    "app.kubernetes.io/version" "helm.sh/chart" "kasm-version" "kasm_app" "release" }}
 {{ $key }}: {{ $value | quote }}
 {{- end }}
 {{- end }}
@@ -72,12 +71,10 @@ kasm_role: {{ . | quote }}
 release: {{ .root.Release.Name | quote }}
 {{- $values := .root.Values -}}
 {{- $block := ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") -}}
-{{- $own := list "app.kubernetes.io/instance" "app.kubernetes.io/name" "kasm_role" "release" -}}
 {{- if or $block.podLabels $values.kasmApp.defaults.podLabels }}
-{{- range $key, $value := merge (dict) ($block.podLabels | default dict) $values.kasmApp.defaults.podLabels }}
-{{- if not (has $key $own) }}
+{{- $users := merge (dict) ($block.podLabels | default dict) $values.kasmApp.defaults.podLabels }}
+{{- range $key, $value := omit $users "app.kubernetes.io/instance" "app.kubernetes.io/name" "kasm_role" "release" }}
 {{ $key }}: {{ $value | quote }}
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

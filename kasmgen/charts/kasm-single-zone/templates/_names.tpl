@@ -30,12 +30,11 @@ Argument: dict "root" . "component" "kasmShare"
 */}}
 {{- define "kasm.enabled" -}}
 {{- $all := .root.Values.kasmApp.servicesToDeploy -}}
-{{- if has .component (list "kasmShare" "kasmRedis") -}}
+{{- if or (eq .component "kasmShare") (eq .component "kasmRedis") -}}
 {{- if and $all.kasmShare.deploy $all.kasmRedis.deploy }}true{{ end -}}
-{{- else if has .component (list "kasmGuac" "rdpGateway" "rdpHttpsGateway") -}}
-{{- if (index $all .component).deploy }}true{{ end -}}
 {{- else -}}
-true
+{{- $block := get $all .component -}}
+{{- if or $block.deploy (not (hasKey $block "deploy")) }}true{{ end -}}
 {{- end -}}
 {{- end -}}
 

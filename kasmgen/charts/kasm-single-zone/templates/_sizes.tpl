@@ -8,26 +8,31 @@ Argument: dict "root" . "component" "kasmApi"
 {{- $own | int -}}
 {{- else -}}
 {{- $bySize := dict
-    "kasmProxy"       (list 2 2 4)
-    "kasmApi"         (list 3 3 6)
-    "kasmManager"     (list 2 2 4)
-    "kasmGuac"        (list 1 2 3)
-    "rdpGateway"      (list 1 1 3)
-    "rdpHttpsGateway" (list 1 1 3)
-    "kasmShare"       (list 1 2 3)
-    "kasmRedis"       (list 1 1 1)
-    "db"              (list 1 1 1) -}}
-{{- index (index $bySize .component) (include "kasm.sizeIndex" .root | int) -}}
+    "kasmProxy"       "2 2 4"
+    "kasmApi"         "3 3 6"
+    "kasmManager"     "2 2 4"
+    "kasmGuac"        "1 2 3"
+    "rdpGateway"      "1 1 3"
+    "rdpHttpsGateway" "1 1 3"
+    "kasmShare"       "1 2 3"
+    "kasmRedis"       "1 1 1"
+    "db"              "1 1 1" -}}
+{{- index (get $bySize .component | splitList " ") (include "kasm.sizeIndex" .root | int) -}}
 {{- end -}}
 {{- end -}}
 
 {{/* 0, 1 or 2 for small, medium or large. Argument: the root context. */}}
 {{- define "kasm.sizeIndex" -}}
 {{- $size := .Values.kasmApp.deploymentSize -}}
-{{- if not (has $size (list "small" "medium" "large")) -}}
+{{- if eq $size "small" -}}
+0
+{{- else if eq $size "medium" -}}
+1
+{{- else if eq $size "large" -}}
+2
+{{- else -}}
 {{- fail (printf "kasmApp.deploymentSize is %q; it must be small, medium or large" (toString $size)) -}}
 {{- end -}}
-{{- get (dict "small" "0" "medium" "1" "large" "2") $size -}}
 {{- end -}}
 
 {{/*
@@ -40,43 +45,22 @@ resources:
 {{- if $block.resources }}
   {{- toYaml $block.resources | nindent 2 }}
 {{- else }}
-{{- /* CPU request and limit, memory request and limit, limit of ephemeral storage; "-" is no limit. */ -}}
-{{- $rdp := list
-    "100m 200m 64Mi 128Mi 2Gi"
-    "150m 300m 64Mi 256Mi 2Gi"
-    "150m 500m 64Mi 512Mi 2Gi" -}}
+{{- /*
+For each size CPU request and limit, memory request and limit, limit of ephemeral storage; "-" is no limit. A text
+for each component, because making lists of all of them for each container is what takes the time.
+*/ -}}
 {{- $presets := dict
-    "kasmProxy" (list
-      "100m 250m 64Mi 128Mi 1Gi"
-      "150m 500m 64Mi 192Mi 2Gi"
-      "150m 750m 64Mi 512Mi 5Gi")
-    "db" (list
-      "500m 750m 128Mi 384Mi 2Gi"
-      "512m 1.5 512Mi 2048Mi 2Gi"
-      "512m 4.0 2048Mi 8192Mi 2Gi")
-    "kasmApi" (list
-      "150m 250m 64Mi 192Mi 2Gi"
-      "150m 500m 64Mi 384Mi 2Gi"
-      "300m 1.0 64Mi 512Mi 2Gi")
-    "kasmManager" (list
-      "150m 350m 64Mi 192Mi 2Gi"
-      "150m 500m 64Mi 256Mi 2Gi"
-      "300m 1.0 64Mi 512Mi 2Gi")
-    "kasmGuac" (list
-      "250m - 64Mi 256Mi 2Gi"
-      "500m - 64Mi 512Mi 2Gi"
-      "750m - 64Mi 768Mi 2Gi")
-    "rdpGateway" $rdp
-    "rdpHttpsGateway" $rdp
-    "kasmShare" (list
-      "100m 200m 64Mi 128Mi 2Gi"
-      "100m 300m 64Mi 256Mi 2Gi"
-      "200m 400m 64Mi 384Mi 2Gi")
-    "kasmRedis" (list
-      "100m 200m 64Mi 128Mi 2Gi"
-      "100m 300m 64Mi 256Mi 2Gi"
-      "100m 500m 64Mi 512Mi 2Gi") -}}
-{{- $preset := index (index $presets .component) (include "kasm.sizeIndex" .root | int) | splitList " " }}
+    "kasmProxy"       "100m 250m 64Mi 128Mi 1Gi   | 150m 500m 64Mi 192Mi 2Gi   | 150m 750m 64Mi 512Mi 5Gi"
+    "db"              "500m 750m 128Mi 384Mi 2Gi  | 512m 1.5 512Mi 2048Mi 2Gi  | 512m 4.0 2048Mi 8192Mi 2Gi"
+    "kasmApi"         "150m 250m 64Mi 192Mi 2Gi   | 150m 500m 64Mi 384Mi 2Gi   | 300m 1.0 64Mi 512Mi 2Gi"
+    "kasmManager"     "150m 350m 64Mi 192Mi 2Gi   | 150m 500m 64Mi 256Mi 2Gi   | 300m 1.0 64Mi 512Mi 2Gi"
+    "kasmGuac"        "250m - 64Mi 256Mi 2Gi      | 500m - 64Mi 512Mi 2Gi      | 750m - 64Mi 768Mi 2Gi"
+    "rdpGateway"      "100m 200m 64Mi 128Mi 2Gi   | 150m 300m 64Mi 256Mi 2Gi   | 150m 500m 64Mi 512Mi 2Gi"
+    "rdpHttpsGateway" "100m 200m 64Mi 128Mi 2Gi   | 150m 300m 64Mi 256Mi 2Gi   | 150m 500m 64Mi 512Mi 2Gi"
+    "kasmShare"       "100m 200m 64Mi 128Mi 2Gi   | 100m 300m 64Mi 256Mi 2Gi   | 200m 400m 64Mi 384Mi 2Gi"
+    "kasmRedis"       "100m 200m 64Mi 128Mi 2Gi   | 100m 300m 64Mi 256Mi 2Gi   | 100m 500m 64Mi 512Mi 2Gi" -}}
+{{- $size := include "kasm.sizeIndex" .root | int -}}
+{{- $preset := index (get $presets .component | splitList "|") $size | trim | splitList " " }}
   requests:
     cpu: {{ index $preset 0 | quote }}
     memory: {{ index $preset 2 | quote }}
