@@ -1,0 +1,6 @@
+"""`python -m kasmgen`."""
+
+from kasmgen.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,613 @@
+"""The command line: options in, results out, and the one place that catches errors and exits.
+
+Commands are imported where they are called, so that `kasmgen --help` stays fast.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kasmgen import __version__, printing
+from kasmgen.errors import AnswerIsNo, InputError, KasmgenError
+from kasmgen.printing import Settings
+
+if TYPE_CHECKING:
+    from kasmgen.commands.change import Options, Outcome
+    from kasmgen.model import Secret
+
+PROGRAM = "kasmgen"
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+Function = Callable[..., Any]
+
+
+# --- shared options -------------------------------------------------------------
+
+
+def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """A callback that puts a global option into the settings, wherever on the line it stood."""
+
+    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+        settings: Settings = context.ensure_object(Settings)
+        if value not in (None, False, 0):
+            setattr(settings, name, value)
+
+    return callback
+
+
+def common(function: Function) -> Function:
+    """The global options; they may stand before or behind the command."""
+    options = (
+        click.option(
+            "-C",
+            "directory",
+            metavar="DIR",
+            callback=_set("directory"),
+            expose_value=False,
+            help="Work in DIR instead of the current directory.",
+        ),
+        click.option(
+            "-v",
+            "--verbose",
+            count=True,
+            callback=_set("verbose"),
+            expose_value=False,
+            help="Say what was normalised; -vv shows every program that is run.",
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            callback=_set("quiet"),
+            expose_value=False,
+            help="Say nothing but errors and results.",
+        ),
+        click.option(
+            "--no-color",
+            is_flag=True,
+            callback=_set("no_color"),
+            expose_value=False,
+            help="No colours (so does the variable NO_COLOR).",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def output_option(function: Function) -> Function:
+    """`--output`, for commands with something to read."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print the result.",
+    )(function)
+
+
+def changing(function: Function) -> Function:
+    """The options of commands that change the repository, handed on as one value."""
+
+    @functools.wraps(function)
+    def collected(
+        *args: Any,
+        dry_run: bool,
+        no_commit: bool,
+        branch: str | None,
+        message: str | None,
+        push: bool,
+        force: bool,
+        **kwargs: Any,
+    ) -> Any:
+        from kasmgen.commands.change import Options
+
+        if no_commit and (branch or push or message):
+            raise InputError("--no-commit does not go with --branch, --message or --push")
+        options = Options(dry_run, not no_commit, branch, message, push, force)
+        return function(*args, options=options, **kwargs)
+
+    options = (
+        click.option("--dry-run", is_flag=True, help="Say what would change and write nothing."),
+        click.option("--no-commit", is_flag=True, help="Write the files and leave the commit to you."),
+        click.option("--branch", metavar="NAME", help="Commit on a new branch NAME."),
+        click.option("-m", "--message", metavar="TEXT", help="The commit's message; trailers are added."),
+        click.option("--push", is_flag=True, help="Push the branch after the commit."),
+        click.option("--force", is_flag=True, help="Overwrite generated files that were edited."),
+    )
+    wrapped: Function = collected
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def _complete_environment(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    from kasmgen import workspace
+
+    try:
+        root = workspace.find_root(Path(context.params.get("directory") or "."))
+        return [name for name in workspace.environment_names(root) if name.startswith(incomplete)]
+    except KasmgenError:
+        return []
+
+
+def _command(name: str) -> Any:
+    return importlib.import_module(f"kasmgen.commands.{name}")
+
+
+def _start(settings: Settings) -> Path:
+    return Path(settings.directory)
+
+
+def _print_outcome(settings: Settings, outcome: Outcome, output: str) -> None:
+    if output == "json":
+        printing.out_json(
+            {
+                "summary": outcome.summary,
+                "commit": outcome.commit,
+                "dryRun": outcome.dry_run,
+                "changes": list(outcome.lines),
+                "reports": list(outcome.reports),
+                "nextSteps": list(outcome.next_steps),
+                **outcome.data,
+            }
+        )
+    if settings.verbose:
+        for note in outcome.notes:
+            printing.say(settings, f"normalised: {note}", "dim")
+    if output == "text" and outcome.dry_run:
+        for line in outcome.lines:
+            printing.out(printing.safe(line))
+    elif settings.verbose:
+        for line in outcome.lines:
+            printing.say(settings, f"  {line}")
+    for report in outcome.reports:
+        printing.say(settings, f"note: {report}", "warn")
+    printing.say(settings, outcome.summary, "good")
+    if outcome.commit:
+        printing.say(settings, f"committed {outcome.commit[:12]}: {len(outcome.lines)} files", "dim")
+    if outcome.next_steps and not settings.quiet:
+        printing.say(settings, "next:")
+        for step in outcome.next_steps:
+            printing.say(settings, f"  {step}")
+
+
+# --- commands ---------------------------------------------------------------------
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, "--version", prog_name=PROGRAM)
+@common
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Kasm Workspaces for GitOps: from a Helm chart to a repository that Flux reconciles.
+
+    \b
+    Examples:
+      kasmgen init --generate-key
+      kasmgen env add prod --hostname kasm.example.com
+      kasmgen render --check
+    """
+    context.ensure_object(Settings)
+
+
+@cli.command()
+@click.argument("directory", metavar="[DIR]", default="", type=click.Path())
+@click.option("--chart", default="builtin", show_default=True, metavar="builtin|DIR|FILE.tgz", help="The chart.")
+@click.option("--release", default="kasm", show_default=True, help="Name of the Helm release.")
+@click.option("--namespace", default="kasm", show_default=True, help="Namespace of environments without their own.")
+@click.option("--values", "value_files", multiple=True, metavar="FILE", help="Values that all environments share.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One shared value, as in helm --set.")
+@click.option("--recipient", "recipients", multiple=True, metavar="AGE", help="Public key of who may decrypt.")
+@click.option("--generate-key", is_flag=True, help="Make an age key and keep it where sops looks for it.")
+@changing
+@output_option
+@common
+@click.pass_obj
+def init(
+    settings: Settings,
+    directory: str,
+    chart: str,
+    release: str,
+    namespace: str,
+    value_files: Sequence[str],
+    sets: Sequence[str],
+    recipients: Sequence[str],
+    generate_key: bool,
+    options: Options,
+    output: str,
+) -> None:
+    """Make a project: kasmgen.yaml, .sops.yaml and base/, committed to Git.
+
+    Works in an empty directory, in an existing repository, and in any
+    subdirectory of one. A second run in the same place changes nothing.
+
+    \b
+    Examples:
+      kasmgen init --generate-key
+      kasmgen init deploy/kasm --chart ./charts/kasm-single-zone --recipient age1...
+    """
+    command = _command("init")
+    request = command.Request(
+        directory=_start(settings) / directory,
+        chart=_chart_path(settings, chart),
+        release=release,
+        namespace=namespace,
+        value_files=value_files,
+        sets=sets,
+        recipients=recipients,
+        generate_key=generate_key,
+    )
+    _print_outcome(settings, command.run(request, options), output)
+
+
+def _chart_path(settings: Settings, chart: str) -> str:
+    return chart if chart == "builtin" else str((_start(settings) / Path(chart).expanduser()).absolute())
+
+
+@cli.group()
+def env() -> None:
+    """Environments: add one, list them, show one.
+
+    \b
+    Examples:
+      kasmgen env add prod --hostname kasm.example.com --size large
+      kasmgen env list
+    """
+
+
+@env.command("add")
+@click.argument("name")
+@click.option("--hostname", required=True, help="Host name that people open in the browser.")
+@click.option("--alt-hostname", "alt_hostnames", multiple=True, metavar="HOST", help="Another host name.")
+@click.option("--ingress-ip", default="", metavar="IP", help="Address to put into the certificate.")
+@click.option("--namespace", default="", help="Namespace, if not the project's.")
+@click.option("--cluster-domain", default="", metavar="DOMAIN", help="DNS suffix of the cluster [cluster.local].")
+@click.option("--size", default="", metavar="small|medium|large", help="Replicas, resources and settings.")
+@click.option(
+    "--values",
+    "value_files",
+    multiple=True,
+    metavar="FILE",
+    help="Values of the chart; an upstream values.yaml works as it is. Secrets in it are sealed.",
+)
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One value, as in helm --set.")
+@click.option("--recipient", "recipients", multiple=True, metavar="AGE", help="Public key of who may decrypt.")
+@click.option("--registry-server", default="", metavar="SERVER", help="Registry that images are pulled from.")
+@click.option("--registry-username", default="", metavar="USER", help="User of that registry.")
+@click.option("--registry-email", default="", metavar="EMAIL", help="E-mail for that registry, if it wants one.")
+@click.option("--registry-password-file", default="", metavar="FILE", help="Its password; - is standard input.")
+@click.option("--password-file", default="", metavar="FILE", help="YAML of key: value with your own passwords.")
+@click.option("--flux-source", default="", metavar="NAME", help="GitRepository that Flux reads [flux-system].")
+@click.option("--git-url", default="", metavar="URL", help="Also write a GitRepository for this address.")
+@changing
+@output_option
+@common
+@click.pass_obj
+def env_add(
+    settings: Settings,
+    /,
+    registry_server: str,
+    registry_username: str,
+    registry_email: str,
+    registry_password_file: str,
+    options: Options,
+    output: str,
+    **fields: Any,
+) -> None:
+    """Add the environment NAME: overlay, sealed Secrets and Flux objects in one commit.
+
+    Passwords and certificates are made once, here, and sealed for the
+    recipients. Nothing secret is written in clear.
+
+    \b
+    Examples:
+      kasmgen env add prod --hostname kasm.example.com
+      kasmgen env add lab --hostname kasm.lab.example.com --size small --values values.yaml
+      pass show registry | kasmgen env add prod --hostname kasm.example.com \\
+        --registry-username ci --registry-password-file -
+    """
+    command = _command("env_add")
+    registry = _registry(registry_server, registry_username, registry_email, registry_password_file)
+    request = command.Request(registry=registry, **fields)
+    with printing.progress(settings, "environments", 1) as step:
+        outcome = command.run(_start(settings), request, options, step)
+    _print_outcome(settings, outcome, output)
+
+
+def _registry(server: str, username: str, email: str, password_file: str) -> dict[str, Secret] | None:
+    if not (server or username or email or password_file):
+        return None
+    from kasmgen.model import Secret
+
+    if not username:
+        raise InputError("--registry-username is missing", hint="a registry login needs a user and a password file")
+    if not password_file:
+        raise InputError("--registry-password-file is missing", hint="name a file, or - for standard input")
+    text = _command("values_input").read_text(password_file, "--registry-password-file")
+    login = {"username": Secret(username), "password": Secret(text.rstrip("\r\n"))}
+    login |= {"registry": Secret(server)} if server else {}
+    login |= {"email": Secret(email)} if email else {}
+    return login
+
+
+@env.command("list")
+@output_option
+@common
+@click.pass_obj
+def env_list(settings: Settings, output: str) -> None:
+    """List the environments.
+
+    \b
+    Examples:
+      kasmgen env list
+      kasmgen env list --output json
+    """
+    shown = _command("env_show").run(_start(settings), ())
+    if output == "json":
+        printing.out_json([item.as_json() for item in shown])
+        return
+    if not shown:
+        printing.say(settings, "no environments yet; add one: kasmgen env add prod --hostname kasm.example.com")
+        return
+    rows = [
+        (item.name, item.hostname, item.namespace, item.chart, _soonest(item.certificates), str(len(item.recipients)))
+        for item in shown
+    ]
+    printing.table(settings, ("NAME", "HOSTNAME", "NAMESPACE", "CHART", "CERTIFICATES", "RECIPIENTS"), rows)
+
+
+def _soonest(certificates: Sequence[Any]) -> str:
+    days = [item.days_left for item in certificates if item.days_left is not None]
+    return "-" if not days else _days(min(days))
+
+
+def _days(left: int | None) -> str:
+    if left is None:
+        return "?"
+    return f"expired {-left} days ago" if left < 0 else f"{left} days left"
+
+
+@env.command("show")
+@click.argument("name", shell_complete=_complete_environment)
+@output_option
+@common
+@click.pass_obj
+def env_show(settings: Settings, name: str, output: str) -> None:
+    """Show one environment: certificates, recipients, Flux object, and what stays manual.
+
+    \b
+    Examples:
+      kasmgen env show prod
+      kasmgen env show prod --output json
+    """
+    item = _command("env_show").run(_start(settings), (name,))[0]
+    if output == "json":
+        printing.out_json(item.as_json())
+        return
+    printing.facts(
+        {
+            "environment": [item.name],
+            "hostname": [item.hostname, *item.alt_hostnames],
+            "namespace": [item.namespace],
+            "chart": [item.chart],
+            "size": [item.size or "as the chart has it"],
+            "certificates": [
+                f"{c.secret}: {', '.join(c.names)} until {c.not_after} ({_days(c.days_left)})"
+                for c in item.certificates
+            ],
+            "sealed": list(item.secrets),
+            "recipients": list(item.recipients),
+            "flux": [item.flux],
+            "upstream auth": [item.upstream_auth or "-"],
+            "by hand": [f"{number}. {step}" for number, step in enumerate(item.manual_steps, 1)],
+        }
+    )
+
+
+@cli.command()
+@click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=_complete_environment)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 and list the files that are stale.")
+@click.option("--accept-chart", is_flag=True, help="Take a chart whose content is not the recorded one.")
+@changing
+@output_option
+@common
+@click.pass_obj
+def render(
+    settings: Settings, environments: Sequence[str], check: bool, accept_chart: bool, options: Options, output: str
+) -> None:
+    """Bring base, overlays and cluster objects in line with the inputs.
+
+    Secrets that exist are kept. Nothing to change means no commit.
+
+    \b
+    Examples:
+      kasmgen render
+      kasmgen render prod --dry-run
+      kasmgen render --check
+    """
+    from kasmgen import workspace
+
+    start = _start(settings)
+    total = len(environments) or len(workspace.environment_names(workspace.find_root(start)))
+    with printing.progress(settings, "environments", total) as step:
+        outcome = _command("render").run(
+            start, environments, options, check=check, accept_chart=accept_chart, progress=step
+        )
+    _print_outcome(settings, outcome, output)
+
+
+@cli.group()
+def secret() -> None:
+    """Secrets of an environment.
+
+    \b
+    Examples:
+      kasmgen secret show prod admin-password --reveal
+    """
+
+
+@secret.command("show")
+@click.argument("environment", metavar="ENV", shell_complete=_complete_environment)
+@click.argument("key", default="")
+@click.option("--reveal", is_flag=True, help="Print to a terminal, too.")
+@output_option
+@common
+@click.pass_obj
+def secret_show(settings: Settings, environment: str, key: str, reveal: bool, output: str) -> None:
+    """Decrypt the Secrets of ENV, or one KEY of them, for those who hold a key.
+
+    A terminal is refused without --reveal: it has a scrollback and onlookers.
+
+    \b
+    Examples:
+      kasmgen secret show prod admin-password --reveal
+      kasmgen secret show prod kasm-secrets/db-password | pbcopy
+      kasmgen secret show prod --output json > /dev/shm/prod.json
+    """
+    if sys.stdout.isatty() and not reveal:
+        raise InputError("secrets are not printed to a terminal", hint="add --reveal, or pipe the output")
+    found = _command("secret_show").run(_start(settings), environment, key)
+    if key and output == "text":
+        value = next(iter(found.values())).reveal()
+        printing.out_bytes(value + b"\n" if sys.stdout.isatty() and not value.endswith(b"\n") else value)
+        return
+    texts = {name: _as_text(value) for name, value in found.items()}
+    if output == "json":
+        printing.out_json(texts)
+        return
+    from kasmgen import yamlio
+
+    printing.out_bytes(yamlio.dump(texts).encode())
+
+
+def _as_text(value: Secret) -> str:
+    import base64
+
+    try:
+        return value.reveal().decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(value.reveal()).decode()
+
+
+@cli.command()
+@output_option
+@common
+@click.pass_obj
+def doctor(settings: Settings, output: str) -> None:
+    """Show which programs were found, where, which version, and what is wrong.
+
+    \b
+    Examples:
+      kasmgen doctor
+      kasmgen doctor --output json
+    """
+    findings = _command("doctor").run(_start(settings))
+    if output == "json":
+        printing.out_json([item.as_json() for item in findings])
+    else:
+        rows = [
+            (item.what, "ok" if item.ok else "PROBLEM", item.version, item.where or item.problem) for item in findings
+        ]
+        printing.table(settings, ("WHAT", "STATE", "VERSION", "WHERE"), rows)
+    wrong = [item.what for item in findings if not item.ok]
+    if wrong:
+        raise AnswerIsNo(f"something is wrong with: {', '.join(wrong)}")
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script for a shell.
+
+    \b
+    Examples:
+      eval "$(kasmgen completion bash)"
+      kasmgen completion fish > ~/.config/fish/completions/kasmgen.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    printing.out(found(cli, {}, PROGRAM, "_KASMGEN_COMPLETE").source())
+
+
+@cli.command()
+@click.argument("directory", metavar="[DIR]", default="demo", type=click.Path())
+@common
+@click.pass_obj
+def demo(settings: Settings, directory: str) -> None:
+    """Make a throwaway repository with two environments in DIR (./demo), and show it.
+
+    \b
+    Examples:
+      kasmgen demo
+      kasmgen demo /tmp/kasm-demo
+    """
+    made = _command("demo").run(_start(settings) / directory)
+    for path in made.files:
+        printing.out(path)
+    printing.out("\n# kustomize build overlays/prod\n" + made.build)
+    printing.say(settings, f"{made.root}: {len(made.files)} files, {len(made.commits)} commits", "good")
+    printing.say(settings, "next:")
+    for step in (
+        f"cd {made.root} && git log --stat",
+        "kasmgen env show prod",
+        "kasmgen init my-repository --generate-key   # the real one",
+    ):
+        printing.say(settings, f"  {step}")
+
+
+# --- the one place that catches errors ----------------------------------------------
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with a code of the table."""
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    settings = Settings()
+    try:
+        cli.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KasmgenError as error:
+        printing.error(settings, error)
+        return error.code
+    except (KeyboardInterrupt, click.Abort):
+        printing.error(settings, KasmgenError("interrupted; nothing was changed"))
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user, and none may show a value
+        printing.error(settings, _bug(error))
+        return KasmgenError.code
+    return 0
+
+
+def _bug(error: Exception) -> KasmgenError:
+    """A bug in words: what kind and where, but not the message, which may hold anything."""
+    trace = error.__traceback__
+    place = "?"
+    while trace:
+        place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return KasmgenError(
+        f"a bug in kasmgen: {type(error).__name__} at {place}", hint="please report it with the command"
+    )

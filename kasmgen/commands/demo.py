@@ -1,0 +1,42 @@
+"""`kasmgen demo`: a throwaway repository with two environments, to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kasmgen.commands import env_add, init
+from kasmgen.commands.change import Options
+from kasmgen.errors import InputError
+from kasmgen.tools import agekeys, git, kustomize
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was made: the repository, its files, what one environment builds to, and the commits."""
+
+    root: Path
+    files: tuple[str, ...]
+    build: str
+    commits: tuple[str, ...]
+
+
+def run(directory: Path) -> Demo:
+    """Make the repository. Its private key is thrown away at once, so nobody can read its Secrets.
+
+    Raises InputError if the directory is there and not empty.
+    """
+    root = directory.absolute()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise InputError(f"{root} is not empty", hint=f"rm -r {root}, or name another directory")
+    repo = git.init(root)
+    # A machine without a Git identity can still look at the demo.
+    git.configure(repo, "user.name", "Demo")
+    git.configure(repo, "user.email", "demo@example.com")
+    recipient, _ = agekeys.generate()
+    init.run(init.Request(root, recipients=[recipient]), Options())
+    env_add.run(root, env_add.Request("staging", "kasm.staging.example.com"), Options())
+    prod = env_add.Request("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
+    env_add.run(root, prod, Options())
+    build = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod")
+    return Demo(root, tuple(git.files(repo)), build, tuple(git.subjects(repo)))

@@ -1,0 +1,80 @@
+"""`kasmgen doctor`: which programs were found, and what is wrong with them or the project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kasmgen import __version__, workspace
+from kasmgen.errors import InputError, KasmgenError
+from kasmgen.tools import agekeys, git, helm, kustomize, sops
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ok: whether it is as it must be."""
+
+    what: str
+    ok: bool
+    version: str = ""
+    where: str = ""
+    problem: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def run(start: Path) -> list[Finding]:
+    """What was found: kasmgen itself, the programs it uses, the key file, the project."""
+    return [
+        Finding("kasmgen", True, __version__, f"Python {sys.version.split()[0]}"),
+        _look("helm", _helm),
+        _look("kustomize", _kustomize),
+        _look("sops", _sops),
+        _look("git", lambda: Finding("git", True, git.version(), "PATH")),
+        _look("age key file", _key_file),
+        _look("project", lambda: _project(start)),
+    ]
+
+
+def _look(what: str, find: Callable[[], Finding]) -> Finding:
+    try:
+        return find()
+    except KasmgenError as error:
+        return Finding(what, False, problem=f"{error.message}; {error.hint}" if error.hint else error.message)
+
+
+def _helm() -> Finding:
+    engine = helm.locate()
+    return Finding("helm", True, engine.version, f"{engine.kind} {engine.path}")
+
+
+def _kustomize() -> Finding:
+    found = kustomize.locate()
+    return Finding("kustomize", True, kustomize.version(found), " ".join(found.command))
+
+
+def _sops() -> Finding:
+    found = sops.locate()
+    return Finding("sops", True, found.version, f"{found.path} ({found.found})")
+
+
+def _key_file() -> Finding:
+    path = agekeys.key_file()
+    if not path.exists():
+        return Finding("age key file", True, "", f"{path}: none; only decrypting needs one")
+    if path.stat().st_mode & 0o077:
+        return Finding("age key file", False, "", str(path), f"others may read it; chmod 600 {path}")
+    return Finding("age key file", True, "", str(path))
+
+
+def _project(start: Path) -> Finding:
+    try:
+        root = workspace.find_root(start)
+    except InputError:
+        return Finding("project", True, "", "none here")
+    found = workspace.load(root)
+    return Finding("project", True, str(found.project.chart.version), f"{root}, {len(found.environments)} environments")

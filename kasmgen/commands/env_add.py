@@ -1,0 +1,252 @@
+"""`kasmgen env add`: one more environment, its Secrets made and sealed, in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kasmgen import config, keymaker, names, pipeline, publish, rendering
+from kasmgen.commands import change, values_input
+from kasmgen.commands.change import Options, Outcome
+from kasmgen.commands.init import bootstrap_command
+from kasmgen.config import Environment, FluxInput
+from kasmgen.errors import InputError, RepositoryError
+from kasmgen.model import Render, Secret
+from kasmgen.steps import brought, rules
+from kasmgen.steps.brought import Brought
+from kasmgen.tools import agekeys
+from kasmgen.workspace import EnvironmentFiles, Workspace, load
+from kasmgen.yamlio import Yaml
+
+REGISTRY_NAME = "kasm-registry"
+DOCKER_HUB = "https://index.docker.io/v1/"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `env add` was asked for; "" and () mean "not said"."""
+
+    name: str
+    hostname: str
+    alt_hostnames: Sequence[str] = ()
+    ingress_ip: str = ""
+    namespace: str = ""
+    cluster_domain: str = ""
+    size: str = ""
+    value_files: Sequence[str] = ()
+    sets: Sequence[str] = ()
+    recipients: Sequence[str] = ()
+    registry: Mapping[str, Secret] | None = None
+    password_file: str = ""
+    flux_source: str = ""
+    git_url: str = ""
+
+
+def run(start: Path, request: Request, options: Options, progress: pipeline.Progress = lambda _: None) -> Outcome:
+    """Add the environment. Raises InputError that names the option for everything that is not right."""
+    workspace = load(start)
+    _check_name(workspace, request.name)
+    change.check(workspace, options)
+    with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
+        loaded = run_.chart(workspace.project.chart)
+        environment, passed = _environment(loaded, workspace, request)
+        sops_config = _sops_config(workspace, request)
+        planned = pipeline.with_environment(workspace, EnvironmentFiles(environment), sops_config)
+        for key_type in pipeline.key_types(loaded, workspace.project, environment):
+            order(key_type)
+        sources = change.sources(take)
+        result = pipeline.build(
+            run_,
+            planned,
+            [environment.name],
+            sources,
+            change.committed_paths(workspace),
+            {environment.name: passed},
+            progress,
+        )
+    _demand_current_base(workspace, result)
+    tree = {
+        **result.tree,
+        config.SOPS_FILE: sops_config,
+        f"{environment.directory}/{config.ENVIRONMENT_FILE}": config.environment_text(environment).encode(),
+    }
+    return _publish(workspace, environment, tree, result, passed, options)
+
+
+def _check_name(workspace: Workspace, name: str) -> None:
+    names.dns_label(name, "NAME")
+    directory = workspace.root / config.OVERLAYS / name
+    if name in workspace.environments:
+        raise InputError(f"the environment {name} exists already", hint=f"kasmgen env show {name}")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InputError(
+            f"{config.OVERLAYS}/{name} exists and is no environment of kasmgen", hint="choose another NAME"
+        )
+
+
+def _environment(loaded: rendering.LoadedChart, workspace: Workspace, request: Request) -> tuple[Environment, Brought]:
+    """The environment as its file will say it, and the secret values that were passed."""
+    given = values_input.read(request.value_files, request.sets)
+    lifted = loaded.profile.lift(given)
+    environment = _fields(request, lifted.fields)
+    registry = dict(request.registry or lifted.registry)
+    if registry:
+        registry.setdefault("registry", Secret(DOCKER_HUB))
+        environment = replace(environment, registry=environment.registry or REGISTRY_NAME)
+        brought.registry_secret(environment.registry, "any", registry)
+    environment = replace(environment, values=lifted.values)
+    passwords = {**lifted.passwords, **_password_file(request.password_file)}
+    frozen: Mapping[str, Mapping[str, Secret]] = {}
+    if lifted.values:
+        rest, frozen = values_input.lift(lifted.values, _renderer(loaded, workspace, environment))
+        environment = replace(environment, values=rest)
+    return environment, Brought(passwords, lifted.pairs, registry, frozen)
+
+
+def _renderer(
+    loaded: rendering.LoadedChart, workspace: Workspace, environment: Environment
+) -> Callable[[Mapping[str, Yaml]], Render]:
+    project = workspace.project
+    namespace = rendering.namespace_of(project, environment)
+
+    def render(given: Mapping[str, Yaml]) -> Render:
+        values = rendering.render_values(loaded, project, replace(environment, values=given))
+        return rendering.render_once(loaded, project.release, namespace, values)
+
+    return render
+
+
+def _fields(request: Request, found: Mapping[str, Yaml]) -> Environment:
+    """Fields from the options, and where an option was not given from the values."""
+
+    def text(option: str, said: str, key: str, default: str = "") -> str:
+        value = found.get(key)
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"--values: {key}: text is expected")
+        if said and value and said != value:
+            raise InputError(f"{option} says '{names.shown(said)}' and the values say '{names.shown(value)}'")
+        return said or value or default
+
+    alternatives = request.alt_hostnames or found.get("altHostnames") or ()
+    if isinstance(alternatives, str) or not all(isinstance(item, str) for item in alternatives):
+        raise InputError("--values: altHostnames: a list of texts is expected")
+    size = text("--size", request.size, "size")
+    namespace = text("--namespace", request.namespace, "namespace")
+    domain = text("--cluster-domain", request.cluster_domain, "clusterDomain", "cluster.local")
+    registry = text("--registry-server", "", "registry")
+    return Environment(
+        name=request.name,
+        hostname=names.hostname(text("--hostname", request.hostname, "hostname"), "--hostname"),
+        alt_hostnames=tuple(
+            dict.fromkeys(names.hostname(item, "--alt-hostname", wildcard=True) for item in alternatives)
+        ),
+        ingress_ip=names.address(request.ingress_ip, "--ingress-ip") if request.ingress_ip else "",
+        namespace=names.dns_label(namespace, "--namespace") if namespace else "",
+        cluster_domain=names.dns_name(domain, "--cluster-domain"),
+        size=names.one_of(size, config.SIZES, "--size") if size else "",
+        registry=names.dns_name(registry, "--values: global.image.pullSecrets") if registry else "",
+        flux=FluxInput(
+            source=names.dns_name(request.flux_source, "--flux-source") if request.flux_source else FluxInput().source,
+            url=config.git_url(request.git_url, "--git-url") if request.git_url else "",
+        ),
+    )
+
+
+def _password_file(name: str) -> dict[str, Secret]:
+    if not name:
+        return {}
+    value = values_input.read_yaml(name, "--password-file")
+    if not isinstance(value, dict):
+        raise InputError(f"--password-file {name}: a mapping of key: value is expected")
+    for key, item in value.items():
+        if not isinstance(item, str):
+            raise InputError(
+                f"--password-file {name}: {names.shown(key)}: text is expected", hint="put quotes around it"
+            )
+    return {key: Secret(item) for key, item in value.items() if item}
+
+
+def _sops_config(workspace: Workspace, request: Request) -> bytes:
+    recipients = [rules.check_recipient(text) for text in request.recipients]
+    recipients = recipients or list(rules.default_recipients(workspace.sops_config))
+    if not recipients:
+        raise InputError(
+            "--recipient: nobody is named who may decrypt this environment",
+            hint="--recipient age1..., or make a key with `kasmgen init --generate-key`",
+        )
+    return rules.add_environment(workspace.sops_config, request.name, recipients)
+
+
+def _demand_current_base(workspace: Workspace, result: pipeline.Result) -> None:
+    stale = publish.plan(workspace.root, result.base, prune=["base"])
+    if stale:
+        raise RepositoryError(
+            f"the base is not what the inputs say ({len(stale.paths)} files), and other environments stand on it",
+            hint="run `kasmgen render` first",
+        )
+
+
+def _publish(
+    workspace: Workspace,
+    environment: Environment,
+    tree: Mapping[str, bytes],
+    result: pipeline.Result,
+    passed: Brought,
+    options: Options,
+) -> Outcome:
+    name = environment.name
+    changes = publish.plan(workspace.root, tree, force=options.force)
+    made = result.environments[name]
+    sealed_values = [f"{secret}/{key}" for secret, keys in passed.frozen.items() for key in keys]
+    reports = (
+        *made.reports,
+        *brought.warnings(passed),
+        *(
+            [f"sealed and left out of environment.yaml: what the values give to {', '.join(sealed_values)}"]
+            if sealed_values
+            else []
+        ),
+    )
+    if options.dry_run:
+        return Outcome(
+            f"would add the environment {name}",
+            None,
+            tuple(changes.describe()),
+            reports,
+            change.notes_of(result),
+            dry_run=True,
+        )
+    body = (
+        f"{environment.hostname}, namespace {rendering.namespace_of(workspace.project, environment)}. Sealed: "
+        + ", ".join(path.rpartition("/")[2].removesuffix(".sops.yaml") for path in made.created)
+    )
+    title = f"Add environment {name}"
+    text = change.message(options, title, body, result.chart, sealed=True)
+    done = publish.publish(
+        workspace.repo,
+        workspace.root,
+        changes,
+        message=text,
+        commit=options.commit,
+        branch=options.branch,
+        push=options.push,
+    )
+    return Outcome(
+        f"environment {name} is ready: {len(made.created)} Secrets sealed",
+        done.commit,
+        tuple(changes.describe()),
+        reports,
+        change.notes_of(result),
+        _next_steps(workspace, environment),
+        data={"environment": name, "sealed": list(made.created)},
+    )
+
+
+def _next_steps(workspace: Workspace, environment: Environment) -> tuple[str, ...]:
+    path = workspace.in_repo(f"{config.CLUSTERS}/{environment.name}")
+    return (
+        f"give the cluster its key, once: {bootstrap_command(agekeys.key_file())}",
+        f"git push, and let Flux read {path} (flux bootstrap --path, or kubectl apply -f {path}/)",
+        f"kasmgen env show {environment.name}",
+    )

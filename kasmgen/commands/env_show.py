@@ -1,0 +1,98 @@
+"""`kasmgen env list` and `kasmgen env show`: what can be said of environments without a key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kasmgen import rendering
+from kasmgen.commands.init import bootstrap_command
+from kasmgen.commands.render import select
+from kasmgen.steps import certificates, flux, rules
+from kasmgen.tools import agekeys
+from kasmgen.workspace import EnvironmentFiles, Workspace, load
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One sealed certificate, read from clear annotations. days_left: whole days, negative once expired."""
+
+    secret: str
+    names: tuple[str, ...]
+    not_after: str
+    days_left: int | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One environment, as `env show` tells it."""
+
+    name: str
+    hostname: str
+    alt_hostnames: tuple[str, ...]
+    namespace: str
+    chart: str
+    size: str
+    certificates: tuple[Certificate, ...]
+    secrets: tuple[str, ...]
+    recipients: tuple[str, ...]
+    flux: str
+    upstream_auth: str
+    manual_steps: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+def run(start: Path, names: Sequence[str], now: datetime | None = None) -> list[Shown]:
+    """The environments `names`, or all of them."""
+    workspace = load(start)
+    selected = select(workspace, names)
+    with rendering.kitchen(workspace.root) as run_:
+        return [_show(run_, workspace, workspace.environments[name], now or datetime.now(UTC)) for name in selected]
+
+
+def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles, now: datetime) -> Shown:
+    project, environment = workspace.project, files.environment
+    loaded = run_.chart(environment.chart or project.chart, locked=False)
+    namespace = rendering.namespace_of(project, environment)
+    given = rendering.given_values(loaded, project, environment)
+    rule = rules.require_own_rule(workspace.sops_config, environment.name, [item.path for item in files.existing])
+    profile = loaded.profile
+    return Shown(
+        name=environment.name,
+        hostname=environment.hostname,
+        alt_hostnames=environment.alt_hostnames,
+        namespace=namespace,
+        chart=str(loaded.chart),
+        size=environment.size,
+        certificates=tuple(
+            _certificate(item.sealed.name, item.sealed.annotations, now)
+            for item in files.existing
+            if certificates.expiry(item.sealed.annotations)
+        ),
+        secrets=tuple(item.path for item in files.existing),
+        recipients=tuple(rule.recipients.everyone),
+        flux=f"Kustomization {flux.NAMESPACE}/{flux.name(project, environment)}, "
+        f"source GitRepository/{flux.source_name(project, environment)}",
+        upstream_auth=profile.upstream_auth(environment, namespace, given),
+        manual_steps=(
+            f"give the cluster its key, once: {bootstrap_command(agekeys.key_file())}",
+            *profile.manual_steps(environment, namespace, given),
+        ),
+    )
+
+
+def _certificate(name: str, annotations: Mapping[str, str], now: datetime) -> Certificate:
+    end = certificates.expiry(annotations)
+    listed = annotations.get("kasmgen.dev/dns-names", "")
+    return Certificate(
+        secret=name,
+        names=tuple(part for part in listed.split(",") if part),
+        not_after=end.strftime("%Y-%m-%d") if end else "",
+        days_left=math.floor((end - now).total_seconds() / 86400) if end else None,
+    )

@@ -1,0 +1,197 @@
+"""`kasmgen init`: a Git repository with kasmgen.yaml, .sops.yaml and base/."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kasmgen import config, names, publish, rendering
+from kasmgen.commands import change, values_input
+from kasmgen.commands.change import Options, Outcome
+from kasmgen.config import ChartRef, Project
+from kasmgen.errors import InputError, RepositoryError
+from kasmgen.model import Secret
+from kasmgen.steps import flux, layout, rules
+from kasmgen.tools import agekeys, charts, git
+from kasmgen.workspace import Workspace, read_bytes
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `init` was asked for."""
+
+    directory: Path
+    chart: str = charts.BUILTIN
+    release: str = "kasm"
+    namespace: str = "kasm"
+    value_files: Sequence[str] = ()
+    sets: Sequence[str] = ()
+    recipients: Sequence[str] = ()
+    generate_key: bool = False
+
+
+def run(request: Request, options: Options) -> Outcome:
+    """Make the project. Where there is one already, say so and change nothing."""
+    root = request.directory.absolute()
+    if (root / config.PROJECT_FILE).exists():
+        return Outcome(f"{root} is a kasmgen project already; nothing was changed")
+    project = _project(request)
+    recipients = [rules.check_recipient(text) for text in request.recipients]
+    key = agekeys.generate() if request.generate_key else None
+    if key:
+        recipients.append(key[0])
+    repo, made = _repository(root, options)
+    try:
+        return _publish(repo, root, request, project, recipients, key, options)
+    except BaseException:
+        made.undo()
+        raise
+
+
+def _project(request: Request) -> Project:
+    given = values_input.read(request.value_files, request.sets)
+    return Project(
+        chart=ChartRef(source=request.chart),
+        release=names.release_name(request.release, "--release"),
+        namespace=names.dns_label(request.namespace, "--namespace"),
+        values=given,
+    )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What `init` made before it could know that the rest works."""
+
+    directories: tuple[Path, ...] = ()
+    git_dir: Path | None = None
+
+    def undo(self) -> None:
+        """Take it away again."""
+        import shutil
+
+        if self.git_dir:
+            shutil.rmtree(self.git_dir, ignore_errors=True)
+        for directory in self.directories:
+            try:
+                directory.rmdir()
+            except OSError:
+                return
+
+
+def _repository(root: Path, options: Options) -> tuple[git.Repository, _Made]:
+    repo = git.find(root)
+    if options.dry_run and repo is None:
+        raise InputError(
+            f"{root} is in no Git repository, so there is nothing to compare with", hint="leave --dry-run out"
+        )
+    missing = tuple(path for path in (root, *root.parents) if not path.exists())
+    if repo is None:
+        if root.exists() and not root.is_dir():
+            raise RepositoryError(f"{root} is no directory")
+        repo = git.init(root)
+        return repo, _Made(missing, repo.git_dir)
+    if not options.dry_run:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RepositoryError(f"{root}: the directory cannot be made: {error.strerror}") from None
+    return repo, _Made(missing)
+
+
+def _publish(
+    repo: git.Repository,
+    root: Path,
+    request: Request,
+    project: Project,
+    recipients: Sequence[str],
+    key: tuple[str, Secret] | None,
+    options: Options,
+) -> Outcome:
+    root = root.resolve()
+    relative = git.toplevel_relative(repo, root)
+    prefix = "" if relative == "." else relative
+    project = replace(project, chart=ChartRef(_source(request.chart, root)))
+    workspace = Workspace(repo, root, prefix, project, b"")
+    change.check(workspace, options)
+    with rendering.kitchen(root) as run:
+        loaded = run.chart(project.chart)
+        _refuse_secrets(run, loaded, project)
+        base = rendering.render_base(run, loaded, project)
+    ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
+    tree = {
+        config.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),
+        config.SOPS_FILE: _sops_config(root, recipients),
+        **layout.base(base.objects, str(loaded.chart)),
+    }
+    changes = publish.plan(root, tree, prune=["base"], force=options.force)
+    title = f"Set up {project.release} from {loaded.chart}"
+    text = change.message(options, title, "", loaded.chart, sealed=False)
+    notes = tuple(f"base: {note}" for note in base.notes)
+    if options.dry_run:
+        return Outcome("would set up the project", None, tuple(changes.describe()), notes=notes, dry_run=True)
+    if key:
+        agekeys.append_identity(agekeys.key_file(), *key, datetime.now(UTC), outside=repo.root)
+    done = publish.publish(
+        repo, root, changes, message=text, commit=options.commit, branch=options.branch, push=options.push
+    )
+    lines = tuple(changes.describe())
+    return Outcome(
+        f"{root} is a kasmgen project now: {loaded.chart}, release {project.release}",
+        done.commit,
+        lines,
+        notes=notes,
+        next_steps=_next_steps(key, recipients),
+        data={"root": str(root), "chart": str(loaded.chart), "recipients": list(recipients)},
+    )
+
+
+def _source(chart: str, root: Path) -> str:
+    """How kasmgen.yaml names the chart: a path from the project, so that the repository can stand elsewhere."""
+    if chart == charts.BUILTIN:
+        return chart
+    path = Path(chart).expanduser().absolute()
+    return os.path.relpath(path.resolve(), root) if path.exists() else chart
+
+
+def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, project: Project) -> None:
+    """Shared values are committed in clear, so none of them may be a secret."""
+    lifted = loaded.profile.lift(project.values)
+    found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
+    if not found and project.values:
+        rendered = rendering.render_base(run, loaded, project)
+        found = [".".join(path) for path in values_input.refused_paths(project.values, rendered)]
+    if found:
+        raise InputError(
+            f"--values: these are secrets and would be committed in clear: {', '.join(found)}",
+            hint="pass them with `kasmgen env add --values` or --password-file, which seal them",
+        )
+
+
+def _sops_config(root: Path, recipients: Sequence[str]) -> bytes:
+    path = root / config.SOPS_FILE
+    if not path.exists():
+        return rules.initial(recipients)
+    content = read_bytes(path, config.SOPS_FILE)
+    return rules.add_default(content, recipients) if recipients else content
+
+
+def _next_steps(key: tuple[str, Secret] | None, recipients: Sequence[str]) -> tuple[str, ...]:
+    steps: list[str] = []
+    if key:
+        path = agekeys.key_file()
+        steps += [f"your public key: {key[0]} (the private one is in {path}; back it up)", bootstrap_command(path)]
+    recipient = "" if recipients else " --recipient age1..."
+    steps.append(f"kasmgen env add prod --hostname kasm.example.com{recipient}")
+    return tuple(steps)
+
+
+def bootstrap_command(path: Path) -> str:
+    """The command that gives a cluster the private key. The data key must end in .agekey, or Flux does not see it."""
+    return (
+        f"kubectl -n {flux.NAMESPACE} create secret generic sops-age "
+        f"--from-file=identity.agekey={shlex.quote(str(path))}"
+    )

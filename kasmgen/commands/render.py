@@ -1,0 +1,150 @@
+"""`kasmgen render`: base, overlays and cluster objects brought in line with the inputs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kasmgen import config, keymaker, pipeline, publish, rendering, yamledit
+from kasmgen.commands import change
+from kasmgen.commands.change import Options, Outcome
+from kasmgen.config import ChartRef
+from kasmgen.errors import AnswerIsNo, InputError
+from kasmgen.model import Chart
+from kasmgen.workspace import Workspace, load, read_text
+
+
+def run(
+    start: Path,
+    names: Sequence[str],
+    options: Options,
+    *,
+    check: bool = False,
+    accept_chart: bool = False,
+    progress: pipeline.Progress = lambda _: None,
+) -> Outcome:
+    """Render the project, or some of its environments.
+
+    check: write nothing; raise AnswerIsNo with the list if anything is stale.
+    accept_chart: take a chart that is not the recorded one, and record it.
+    """
+    workspace = load(start)
+    selected = select(workspace, names)
+    if not check:
+        change.check(workspace, options)
+    with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (_, take):
+        if accept_chart:
+            workspace = _unlocked(workspace)
+        result = pipeline.build(
+            run_, workspace, selected, change.sources(take), change.committed_paths(workspace), progress=progress
+        )
+        base_changed = bool(publish.plan(workspace.root, result.base, prune=["base"], force=options.force))
+        rest = [name for name in workspace.environments if name not in selected]
+        if base_changed and rest:
+            # The other overlays stand on the same base: left alone they would build something else.
+            selected = list(workspace.environments)
+            result = pipeline.build(
+                run_, workspace, selected, change.sources(take), change.committed_paths(workspace), progress=progress
+            )
+    tree = result.tree
+    if accept_chart:
+        tree |= _recorded(workspace, result.chart)
+    changes = publish.plan(workspace.root, tree, prune=change.prune_globs(selected), force=options.force)
+    lines = tuple(changes.describe())
+    reports = (*result.reports, *_orphans(workspace))
+    notes = change.notes_of(result)
+    if check:
+        if changes:
+            raise AnswerIsNo(
+                f"{len(lines)} files are not what the inputs say:\n" + "\n".join(f"  {line}" for line in lines),
+                hint="run `kasmgen render` and commit what it changes",
+            )
+        return Outcome(f"everything is as the inputs say ({len(selected)} environments)", reports=reports, notes=notes)
+    if not changes:
+        return Outcome(
+            f"nothing to do: {len(selected)} environments are as the inputs say", reports=reports, notes=notes
+        )
+    if options.dry_run:
+        return Outcome(f"would change {len(lines)} files", None, lines, reports, notes, dry_run=True)
+    done = _publish(workspace, selected, changes, result, options)
+    return Outcome(f"{len(lines)} files brought in line", done.commit, lines, reports, notes)
+
+
+def select(workspace: Workspace, names: Sequence[str]) -> list[str]:
+    """The environments that were named, all of them if none was. Raises InputError for one that does not exist."""
+    for name in names:
+        if name not in workspace.environments:
+            near = difflib.get_close_matches(name, workspace.environments, 1, 0.5)
+            known = ", ".join(workspace.environments) or "none yet"
+            hint = f"perhaps you meant '{near[0]}'" if near else f"there are: {known}"
+            raise InputError(f"there is no environment '{name}'", hint=hint)
+    return list(dict.fromkeys(names)) or list(workspace.environments)
+
+
+def _unlocked(workspace: Workspace) -> Workspace:
+    project = workspace.project
+    chart = ChartRef(project.chart.source)
+    environments = {
+        name: replace(
+            files,
+            environment=replace(
+                files.environment,
+                chart=ChartRef(files.environment.chart.source) if files.environment.chart else None,
+            ),
+        )
+        for name, files in workspace.environments.items()
+    }
+    return replace(workspace, project=replace(project, chart=chart), environments=environments)
+
+
+def _recorded(workspace: Workspace, chart: Chart) -> dict[str, bytes]:
+    """`kasmgen.yaml` with version and digest of the chart as it is now."""
+    text = read_text(workspace.root / config.PROJECT_FILE, config.PROJECT_FILE)
+    document = yamledit.load(text, config.PROJECT_FILE)
+    section = document.setdefault("chart", yamledit.to_node({"source": workspace.project.chart.source}))
+    section["version"] = yamledit.to_node(chart.version)
+    section["digest"] = yamledit.to_node(chart.digest)
+    return {config.PROJECT_FILE: yamledit.dump(document, text).encode()}
+
+
+def _orphans(workspace: Workspace) -> list[str]:
+    """Cluster objects without an environment. They stay: without them Flux would delete what it applied."""
+    clusters = workspace.root / config.CLUSTERS
+    found = sorted(path.parent.name for path in clusters.glob("*/kasm.yaml")) if clusters.is_dir() else []
+    return [
+        f"{config.CLUSTERS}/{name}/kasm.yaml belongs to no environment; removing it makes Flux delete the deployment"
+        for name in found
+        if name not in workspace.environments
+    ]
+
+
+def _publish(
+    workspace: Workspace,
+    names: Sequence[str],
+    changes: publish.Changes,
+    result: pipeline.Result,
+    options: Options,
+) -> publish.Published:
+    which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"
+    sealed = any(path.endswith(".sops.yaml") for path in changes.paths)
+    title = f"Render {which}" if names else "Render the base"
+    text = change.message(options, title, "", result.chart, sealed=sealed)
+    inputs = [config.PROJECT_FILE, config.SOPS_FILE]
+    for name in names:
+        inputs += [
+            f"{config.OVERLAYS}/{name}/{config.ENVIRONMENT_FILE}",
+            f"{config.OVERLAYS}/{name}/kustomization.yaml",
+        ]
+    also = [path for path in inputs if (workspace.root / path).is_file()]
+    return publish.publish(
+        workspace.repo,
+        workspace.root,
+        changes,
+        message=text,
+        commit=options.commit,
+        branch=options.branch,
+        push=options.push,
+        also_commit=also,
+    )

@@ -1,0 +1,118 @@
+"""Values that people pass: files and `--set`, and what must not be written down from them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from kasmgen import yamlio
+from kasmgen.errors import InputError
+from kasmgen.model import Render, Secret
+from kasmgen.steps import values as v
+from kasmgen.steps.wanted import data_of
+from kasmgen.yamlio import Yaml
+
+LEAST_LENGTH = 4
+"""Shorter texts (true, 8080, db) are in every Secret by accident."""
+
+
+def read(files: Sequence[str], sets: Sequence[str]) -> dict[str, Yaml]:
+    """Files over each other in their order ("-" is standard input), then every `--set`."""
+    layers = [_file(name) for name in files]
+    return v.merge(*layers, *(v.parse_set(expression) for expression in sets))
+
+
+def _file(name: str) -> dict[str, Yaml]:
+    value = read_yaml(name, "--values")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"--values {name}: a mapping is expected")
+    return value
+
+
+def read_yaml(name: str, option: str) -> Yaml:
+    """The one YAML document of the file `name`, or of standard input for "-"."""
+    return yamlio.load(read_text(name, option), f"{option} {name}")
+
+
+def read_text(name: str, option: str) -> str:
+    """The text of the file `name`, or of standard input for "-". Raises InputError that names the option."""
+    try:
+        content = sys.stdin.buffer.read(yamlio.MAX_BYTES + 1) if name == "-" else _bounded(Path(name), option)
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{option} {name}: not UTF-8 text") from None
+    except OSError as error:
+        raise InputError(f"{option} {name}: {error.strerror}") from None
+
+
+def _bounded(path: Path, option: str) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(yamlio.MAX_BYTES + 1)
+    if len(content) > yamlio.MAX_BYTES:
+        raise InputError(f"{option} {path}: larger than {yamlio.MAX_BYTES // 2**20} MiB")
+    return content
+
+
+# --- values that would put a secret into Git -----------------------------------
+
+
+def secret_paths(given: Mapping[str, Yaml], rendered: Render) -> list[v.Path]:
+    """Paths of texts in `given` that the chart puts into Secrets and nowhere else."""
+    inside = b"\0".join(value.reveal() for item in rendered.secrets.values() for value in data_of(item.object).values())
+    outside = "\0".join(yamlio.dump(item.object) for item in rendered.objects.values())
+    return [
+        path
+        for path, text in v.text_leaves(given)
+        if len(text) >= LEAST_LENGTH and text.encode() in inside and text not in outside
+    ]
+
+
+_SECRET_NAME = re.compile(r"pass(word|wd|phrase)?|token|secret|credential|private|(api|access|auth|ssh)_?-?key", re.I)
+
+
+def refused_paths(given: Mapping[str, Yaml], rendered: Render) -> list[v.Path]:
+    """Paths in `given` that are secrets by their name, or because they are the whole value of a Secret's key."""
+    whole = {value.reveal() for item in rendered.secrets.values() for value in data_of(item.object).values()}
+    return [
+        path
+        for path in secret_paths(given, rendered)
+        if _SECRET_NAME.search(path[-1]) or str(v.get(given, path)).encode() in whole
+    ]
+
+
+def lift(
+    given: Mapping[str, Yaml], render: Callable[[Mapping[str, Yaml]], Render]
+) -> tuple[dict[str, Yaml], dict[str, dict[str, Secret]]]:
+    """Values without secrets, and the Secrets' own values that came of them.
+
+    render: the chart with some values in place of `given`.
+    Raises InputError where the chart does not render the same without such a value.
+    """
+    whole = render(given)
+    paths = refused_paths(given, whole)
+    if not paths:
+        return dict(given), {}
+    rest: dict[str, Yaml] = dict(given)
+    for path in paths:
+        rest = v.without(rest, path)
+    named = ", ".join(".".join(path) for path in paths)
+    hint = "use a Secret that exists, if the chart offers that, or a key of --password-file"
+    try:
+        bare = render(rest)
+    except InputError as error:
+        message = f"the values {named} go into Secrets and may not be written to Git, and without them: {error.message}"
+        raise InputError(message, hint=hint) from None
+    if {k: i.object for k, i in bare.objects.items()} != {k: i.object for k, i in whole.objects.items()}:
+        message = f"the values {named} go into Secrets and may not be written to Git, and other objects depend on them"
+        raise InputError(message, hint=hint)
+    frozen: dict[str, dict[str, Secret]] = {}
+    for key, item in whole.secrets.items():
+        before = data_of(bare.secrets[key].object) if key in bare.secrets else {}
+        changed = {name: value for name, value in data_of(item.object).items() if before.get(name) != value}
+        if changed:
+            frozen[key.name] = changed
+    return rest, frozen
