@@ -378,9 +378,9 @@ def test_stop_hook_ends_the_server_cleanly_though_clients_stay(cluster: Cluster)
     while cluster.local("kasm", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'psql'") != "2":
         time.sleep(0.05)
     subprocess.run(unprivileged(hook), env=cluster.environment, check=True, capture_output=True)
-    client.communicate()
     assert cluster.server
     assert cluster.server.wait(timeout=5) == 0
+    client.communicate()
     assert "Database cluster state:               shut down\n" in cluster.run("pg_controldata", str(cluster.data))
     assert cluster.template["spec"]["terminationGracePeriodSeconds"] > 110, "the hook's own limit"
 
