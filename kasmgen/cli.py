@@ -48,7 +48,7 @@ def common(function: Function) -> Function:
     options = (
         click.option(
             "-C",
-            "directory",
+            "chdir",
             metavar="DIR",
             callback=_set("directory"),
             expose_value=False,
@@ -134,7 +134,7 @@ def _complete_environment(context: click.Context, _: click.Parameter, incomplete
     from kasmgen import workspace
 
     try:
-        root = workspace.find_root(Path(context.params.get("directory") or "."))
+        root = workspace.find_root(_start(context.ensure_object(Settings)))
         return [name for name in workspace.environment_names(root) if name.startswith(incomplete)]
     except KasmgenError:
         return []
