@@ -92,7 +92,7 @@ def plan(
         if not force:
             _check_may_replace(path, present, content)
         writes[path], before[path] = content, digest(present)
-    for path in {*_prunable(root, prune, force), *delete} - set(tree):
+    for path in {*_prunable(root, prune, tree, force), *delete} - set(tree):
         present = files.read(root, path)
         if present is not None:
             before[path] = digest(present)
@@ -131,8 +131,8 @@ def _is_ours(content: bytes) -> bool:
     return mark.read(content).state == "generated" or mark.is_sealed_by_us(content)
 
 
-def _prunable(root: Path, specs: Collection[str], force: bool) -> Iterator[str]:
-    for path in sorted({path for spec in specs for path in _under(root, spec)}):
+def _prunable(root: Path, specs: Collection[str], tree: Tree, force: bool) -> Iterator[str]:
+    for path in sorted({path for spec in specs for path in _under(root, spec)} - set(tree)):
         content = files.read(root, path)
         state = mark.read(content).state if content is not None else "foreign"
         if state == "edited" and not force:

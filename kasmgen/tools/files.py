@@ -32,16 +32,16 @@ def resolve(root: Path, path: str) -> Path:
     parts = path.split("/")
     if not path.isprintable() or "\\" in path or any(_is_evil(part) for part in parts):
         raise InputError(f"the path {path!r} does not stay inside the project")
-    place = root
-    for part in parts[:-1]:
-        place /= part
+    for depth in range(1, len(parts)):
+        shown = "/".join(parts[:depth])
+        place = f"{root}/{shown}"
         try:
-            mode = place.lstat().st_mode
+            # Not Path.lstat: this runs for every file of a project.
+            mode = os.lstat(place).st_mode
         except FileNotFoundError:
             break
         except OSError as error:
             raise _refused(path, error) from None
-        shown = place.relative_to(root)
         if stat.S_ISLNK(mode):
             raise RepositoryError(
                 f"{shown} is a symbolic link, and kasmgen does not write through one to {path}",
@@ -49,9 +49,9 @@ def resolve(root: Path, path: str) -> Path:
             )
         if not stat.S_ISDIR(mode):
             raise RepositoryError(f"{shown} is a file where {path} needs a directory", hint=f"move {shown} away")
-        if os.path.lexists(place / ".git"):
+        if os.path.lexists(f"{place}/.git"):
             raise RepositoryError(f"{shown} is a repository of its own, so {path} cannot be committed to this one")
-    return root.joinpath(*parts)
+    return root / path
 
 
 def _is_evil(part: str) -> bool:
