@@ -390,7 +390,7 @@ def commit_only(repo: Repository, paths: Sequence[str], message: str) -> str | N
     Raises RepositoryError with what git said if a hook, the signature or git itself
     refuses; work tree (as to `paths`) and index are then as before.
     """
-    check_not_ignored(repo, [path for path in paths if os.path.lexists(repo.root / path)])
+    check_not_ignored(repo, [path for path in paths if _is_there(repo.root / path)])
     before, known = head(repo), index_entries(repo)
     with _scratch(repo) as scratch:
         index = scratch / "index"
@@ -479,8 +479,8 @@ def _fill_index(repo: Repository, index: Path, commit: str | None, paths: Sequen
         present = repo.git_dir / "index"
         if present.exists():
             shutil.copyfile(present, index)
-        _git(repo.root, "read-tree", "-m", commit, extra=extra)
-    here = {path: os.path.lexists(repo.root / path) for path in paths}
+        _git(repo.root, "read-tree", "--reset", commit, extra=extra)
+    here = {path: _is_there(repo.root / path) for path in paths}
     # Removed first: on a disk that ignores case an old spelling may be the new file.
     for there, option in ((False, "--force-remove"), (True, "--add")):
         stdin = _joined(path for path in paths if here[path] is there)
@@ -495,10 +495,15 @@ def _differs(repo: Repository, index: Path, commit: str | None) -> bool:
     return _git(repo.root, "diff-index", "--cached", "--quiet", commit, extra=extra, ok=(0, 1)).code == 1
 
 
+def _is_there(path: Path) -> bool:
+    # A directory where a file was is no file any more.
+    return path.is_symlink() or path.is_file()
+
+
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
 
 
