@@ -466,6 +466,8 @@ def test_scheduling_and_extras_of_a_component_win_over_the_defaults(render: Rend
     """D-33: what the upstream schema refused."""
     defaults = {
         "nodeSelector": {"pool": "desk"},
+        "tolerations": [{"key": "desk", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
         "priorityClassName": "low",
         "podLabels": {"a": "1", "b": "1"},
         "podAnnotations": {"a": "1", "checksum/config": "faked"},
@@ -475,6 +477,8 @@ def test_scheduling_and_extras_of_a_component_win_over_the_defaults(render: Rend
     }
     own = {
         "nodeSelector": {"pool": "api"},
+        "tolerations": [{"key": "api", "operator": "Exists"}],
+        "affinity": {"podAffinity": {}},
         "priorityClassName": "high",
         "podLabels": {"b": "2", "app.kubernetes.io/name": "stolen"},
         "extraEnv": [{"name": "TZ", "value": "CET"}, {"name": "DB_AUTO_INITIALIZE", "value": "maybe"}],
@@ -485,6 +489,8 @@ def test_scheduling_and_extras_of_a_component_win_over_the_defaults(render: Rend
         spec, metadata = template["spec"], template["metadata"]
         is_api = owner == "Deployment/kasm-api-deployment"
         assert spec["nodeSelector"] == {"pool": "api" if is_api else "desk"}, owner
+        assert spec["tolerations"] == [{"key": "api" if is_api else "desk", "operator": "Exists"}], owner
+        assert spec["affinity"] == {"podAffinity" if is_api else "nodeAffinity": {}}, owner
         assert spec["priorityClassName"] == ("high" if is_api else "low"), owner
         assert {k: metadata["labels"][k] for k in "ab"} == {"a": "1", "b": "2" if is_api else "1"}, owner
         assert metadata["labels"]["app.kubernetes.io/name"] != "stolen"
