@@ -354,7 +354,7 @@ def env_list(settings: Settings, output: str) -> None:
     """
     shown = _command("env_show").run(_start(settings), ())
     if output == "json":
-        printing.out_json([item.as_json() for item in shown])
+        printing.out_json(printing.camel_case([item.as_json() for item in shown]))
         return
     if not shown:
         printing.say(settings, "no environments yet; add one: kasmgen env add prod --hostname kasm.example.com")
@@ -392,7 +392,7 @@ def env_show(settings: Settings, name: str, output: str) -> None:
     """
     item = _command("env_show").run(_start(settings), (name,))[0]
     if output == "json":
-        printing.out_json(item.as_json())
+        printing.out_json(printing.camel_case(item.as_json()))
         return
     printing.facts(
         {
@@ -513,7 +513,7 @@ def doctor(settings: Settings, output: str) -> None:
     """
     findings = _command("doctor").run(_start(settings))
     if output == "json":
-        printing.out_json([item.as_json() for item in findings])
+        printing.out_json(printing.camel_case([item.as_json() for item in findings]))
     else:
         rows = [
             (item.what, "ok" if item.ok else "PROBLEM", item.version, item.where or item.problem) for item in findings

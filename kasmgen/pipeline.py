@@ -112,10 +112,7 @@ def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brough
         files={**overlay, **cluster},
         created=tuple(sorted(plan.path for plan in plans if plan.action == "create")),
         notes=first.notes,
-        reports=(
-            *_reports(environment, loaded, plans),
-            *(f"{path}: the chart asks for it no longer" for path in others),
-        ),
+        reports=(*_reports(environment, loaded, plans), *_left_over(others)),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from kasmgen.errors import KasmgenError
 
+_WORD_START = re.compile("_([a-z])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -64,6 +65,15 @@ def out(text: str) -> None:
 def out_json(value: object) -> None:
     """A result as JSON."""
     out(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def camel_case(value: object) -> object:
+    """A result with keys as JSON has them: `not_after` becomes `notAfter`."""
+    if isinstance(value, dict):
+        return {_WORD_START.sub(lambda m: m[1].upper(), key): camel_case(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [camel_case(item) for item in value]
+    return value
 
 
 def out_bytes(value: bytes) -> None:

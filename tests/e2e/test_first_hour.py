@@ -100,10 +100,15 @@ def test_list_and_show_need_no_key(prod: Machine) -> None:
     listed = prod.ok("env", "list", "--output", "json").json
     assert [item["hostname"] for item in listed] == ["kasm.example.com"]
     shown = prod.ok("env", "show", "prod", "--output", "json").json
-    assert shown["upstream_auth"] == "kasm-proxy.kasm.svc.cluster.local"
+    assert shown["upstreamAuth"] == "kasm-proxy.kasm.svc.cluster.local"
     assert shown["recipients"] == [prod.recipient]
-    days = {item["secret"]: item["days_left"] for item in shown["certificates"]}
-    assert days == {"kasm-ingress-cert": 364, "kasm-nginx-proxy-cert": 1824, "kasm-rdpproxy-cert": 1824, "kasm-db-cert": 1824}
+    days = {item["secret"]: item["daysLeft"] for item in shown["certificates"]}
+    assert days == {
+        "kasm-ingress-cert": 364,
+        "kasm-nginx-proxy-cert": 1824,
+        "kasm-rdpproxy-cert": 1824,
+        "kasm-db-cert": 1824,
+    }
     assert "Upstream Auth" in prod.ok("env", "show", "prod").stdout
 
 
