@@ -170,18 +170,15 @@ class BackEnd:
             daemon_threads = True
             request_queue_size = 64
 
+            def finish_request(self, request: Any, client_address: Any) -> None:
+                # In the connection's own thread, so that a slow handshake holds up nobody else.
+                with tls.wrap_socket(request, server_side=True) if tls else request as connection:
+                    Handler(connection, client_address, self)
+
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a client that goes away is no failure of the test
 
-        self._server = Server((address, port), Handler, bind_and_activate=False)
-        self._server.allow_reuse_address = True
-        if tls:
-            # Each connection's thread does its handshake, at its first read.
-            self._server.socket = tls.wrap_socket(
-                self._server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        self._server.server_bind()
-        self._server.server_activate()
+        self._server = Server((address, port), Handler)
         serve = {"poll_interval": 0.02}
         threading.Thread(target=self._server.serve_forever, kwargs=serve, daemon=True).start()
 
@@ -198,6 +195,8 @@ class BackEnd:
         if (request.header("Upgrade"), request.header("Connection")) == ("websocket", "upgrade"):
             self._echo(handler, request)
             return
+        # Whatever the request says: it is nginx that must not use a connection again.
+        handler.close_connection = False
         answer = self.answer(request)
         handler.send_response_only(answer.status)
         for name, value in answer.headers:

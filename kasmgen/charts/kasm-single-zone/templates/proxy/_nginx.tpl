@@ -1,6 +1,7 @@
 {{/*
 The back ends of nginx as YAML: for each key of the settings ConfigMap its upstream blocks, each with the
-Service and its ports. Only components that are there.
+Service and its ports. Only components that are there. An unpooled block shares its way out by name with the
+pooled one before it.
 Argument: the root context.
 */}}
 {{- define "kasm.nginxUpstreams" -}}
@@ -24,6 +25,8 @@ upstream_rdp_gateway.conf:
 {{- if include "kasm.enabled" (dict "root" . "component" "rdpHttpsGateway") }}
 upstream_rdp_https_gateway.conf:
   - {name: rdp-https-gateway, service: rdp-https-gateway, ports: [9443], tls: true}
+  # A tunnel's connection may be authenticated for its client (NTLM), so it must never serve another one.
+  - {name: rdp-https-tunnel, service: rdp-https-gateway, ports: [9443], tls: true, unpooled: true}
 {{- end }}
 {{- end -}}
 
@@ -48,14 +51,14 @@ upstream {{ $upstream.name }} {
     {{- range $upstream.ports }}
     server 127.0.0.1:{{ include "kasm.nginxByNamePort" . }} backup;
     {{- end }}
-    {{- if gt $keepalive 0 }}
+    {{- if and (gt $keepalive 0) (not $upstream.unpooled) }}
     keepalive {{ $keepalive }};
     # Shorter than the idle limit of the usual application servers (Node.js: 5 s), so that a request never meets
     # a connection that the other side is closing.
     keepalive_timeout 4s;
     {{- end }}
 }
-{{- range $upstream.ports }}
+{{- range ternary list $upstream.ports (default false $upstream.unpooled) }}
 
 server {
     listen 127.0.0.1:{{ include "kasm.nginxByNamePort" . }}{{ if $upstream.tls }} ssl{{ end }};
@@ -238,7 +241,7 @@ Argument: dict "root" . "volume" <volume name> ["subPath" <of the mount at /run>
     {{- $services := dict }}
     {{- range $blocks := include "kasm.nginxUpstreams" $root | fromYaml }}
     {{- range $blocks }}
-    {{- $_ := set $services .service (concat (get $services .service | default list) .ports) }}
+    {{- $_ := set $services .service (concat (get $services .service | default list) .ports | uniq) }}
     {{- end }}
     {{- end }}
     {{- range $service, $ports := $services }}
