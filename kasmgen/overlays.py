@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kasmgen import rendering, verify, yamlio
@@ -28,10 +28,30 @@ class Job:
     committed: Callable[[str], bool]
 
 
+@dataclass(frozen=True)
+class Overlay:
+    """An environment's overlay, proved.
+
+    files: path -> content. ours: what kasmgen's entries alone build to. objects: what
+    Flux applies, with people's own entries; sealed Secrets are in both.
+    """
+
+    files: Mapping[str, bytes] = field(repr=False)
+    ours: Mapping[ResourceId, Object] = field(repr=False)
+    objects: Mapping[ResourceId, Object] = field(repr=False)
+
+
 def exact(
     job: Job, files: EnvironmentFiles, want: dict[ResourceId, Object], secrets: Mapping[str, bytes], source: str
 ) -> dict[str, bytes]:
-    """The overlay's files whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
+    """The files of the overlay that `prove` makes."""
+    return dict(prove(job, files, want, secrets, source).files)
+
+
+def prove(
+    job: Job, files: EnvironmentFiles, want: dict[ResourceId, Object], secrets: Mapping[str, bytes], source: str
+) -> Overlay:
+    """The overlay whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
     environment = files.environment
     base = {key: item.object for key, item in job.base.objects.items()}
     json_only: frozenset[ResourceId] = frozenset()
@@ -40,7 +60,8 @@ def exact(
         alone = kustomization.fresh(environment.name, *_entries(environment, own, secrets, entries, frozenset()))
         planned = {**own, **secrets, f"{environment.directory}/kustomization.yaml": alone.encode()}
         try:
-            got = verify.without_secrets(_build(job, environment, planned), apart)
+            built = _build(job, environment, planned)
+            got = verify.without_secrets(built, apart)
         except ToolError:
             if last:
                 raise
@@ -53,8 +74,9 @@ def exact(
         if last:
             verify.demand_exact(environment.name, want, got)
         json_only |= wrong
-    text = _kustomization(job, files, own, secrets, entries)
-    return {**own, **secrets, f"{environment.directory}/kustomization.yaml": text.encode()}
+    text, objects = _kustomization(job, files, own, secrets, entries)
+    whole = {**own, **secrets, f"{environment.directory}/kustomization.yaml": text.encode()}
+    return Overlay(whole, built, built if objects is None else objects)
 
 
 def _overlay(
@@ -121,17 +143,17 @@ def _build(job: Job, environment: Environment, files: Mapping[str, bytes]) -> di
 
 def _kustomization(
     job: Job, files: EnvironmentFiles, own: Mapping[str, bytes], secrets: Mapping[str, bytes], entries: Sequence[Yaml]
-) -> str:
-    """The overlay's kustomization.yaml with people's entries kept, proved to build with them."""
+) -> tuple[str, dict[ResourceId, Object] | None]:
+    """The overlay's kustomization.yaml with people's entries kept, and what it builds to if there are any."""
     environment = files.environment
     resources, patches = _entries(environment, own, secrets, entries, files.kept)
     if files.kustomization is None:
-        return kustomization.fresh(environment.name, resources, patches)
+        return kustomization.fresh(environment.name, resources, patches), None
     path = f"{environment.directory}/kustomization.yaml"
     text = kustomization.update(files.kustomization, path, resources, patches, files.kept)
-    if kustomization.own_content(text, path, files.kept):
-        root = job.run.farm(job.workspace) / job.workspace.prefix
-        planned = {**job.base_files, **own, **secrets, path: text.encode()}
-        verify.write_tree(root, planned)
-        verify.demand_builds(root, environment.directory)
-    return text
+    if not kustomization.own_content(text, path, files.kept):
+        return text, None
+    root = job.run.farm(job.workspace) / job.workspace.prefix
+    planned = {**job.base_files, **own, **secrets, path: text.encode()}
+    verify.write_tree(root, planned)
+    return text, verify.demand_builds(root, environment.directory, job.run.cache)

@@ -117,10 +117,10 @@ def farm(repo: git.Repository, into: Path) -> None:
             shutil.copyfile(source, target)
 
 
-def demand_builds(root: Path, directory: str) -> None:
-    """Raise InputError if the overlay does not build with what people have in it."""
+def demand_builds(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+    """As `build`, but InputError if the overlay does not build with what people have in it."""
     try:
-        kustomize.build_text(kustomize.locate(), root / directory)
+        return build(root, directory, cache)
     except ToolError as error:
         raise InputError(
             f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",
