@@ -5,13 +5,14 @@ filled from the seed file. Like the real one it does not cope with tables that e
 misbehave: "fail" half-way, "late-fail" after all its work, "hang" half-way, or do "nothing" at all with status 0.
 
 `yq_<machine>` is mikefarah's yq 4; where that is not installed, the few forms of expression that the script uses are
-read here.
+read here, for seed files in JSON, which is YAML as well.
 
 Run as a program: the name, then the program's own arguments.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -19,10 +20,6 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
-
-ROUND_TRIP = YAML()
 
 
 def psql(sql: str) -> None:
@@ -53,6 +50,9 @@ def kasm_server(arguments: list[str]) -> int:
     mode = os.environ.get("KASM_SERVER_MODE", "")
     if mode == "nothing":
         return 0
+    # Here, because the other program starts a dozen times a run and does without it.
+    from ruamel.yaml import YAML
+
     seed = YAML(typ="safe").load(Path(seed_file))
     psql(inserts("settings", seed["settings"]))
     psql(inserts("users", seed["users"]))
@@ -84,12 +84,12 @@ def chosen(document: dict[str, Any], name: str, conditions: str) -> list[dict[st
 def yq(arguments: list[str]) -> int:
     in_place = arguments[0] == "-i"
     expression, path = arguments[-2], Path(arguments[-1])
-    document = ROUND_TRIP.load(path)
+    document = json.loads(path.read_text())
     if in_place and (match := ASSIGNMENT.fullmatch(expression)):
         groups = match.groups()
         for entry in chosen(document, groups[0], groups[1]):
             entry[groups[-2]] = os.environ[groups[-1]]
-        ROUND_TRIP.dump(document, path)
+        path.write_text(json.dumps(document))
         return 0
     if match := COUNT.fullmatch(expression):
         sys.stdout.write(f"{len(chosen(document, match[1], match[2]))}\n")

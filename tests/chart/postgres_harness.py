@@ -12,6 +12,7 @@ import os
 import pwd
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -80,16 +81,16 @@ def free_port() -> int:
             return port
 
 
-def locales(directory: Path) -> Path:
-    """A directory for LOCPATH with en_US.utf8, which the configuration names and Debian does not make by itself."""
+def locales(directory: Path) -> dict[str, str]:
+    """Environment in which en_US.utf8 exists: the configuration names it, and Debian does not make it by itself."""
+    known = subprocess.run([program("locale"), "-a"], text=True, capture_output=True, check=True).stdout
+    if "en_US.utf8" in known.splitlines():
+        return {}
     path = directory / "locales"
     path.mkdir()
-    subprocess.run(
-        [program("localedef"), "-i", "en_US", "-f", "UTF-8", str(path / "en_US.utf8")],
-        check=True,
-        capture_output=True,
-    )
-    return path
+    command = [program("localedef"), "-i", "en_US", "-f", "UTF-8", str(path / "en_US.utf8")]
+    subprocess.run(command, check=True, capture_output=True)
+    return {"LOCPATH": str(path)}
 
 
 def write_pair(directory: Path, key_type: str = "rsa") -> None:
@@ -161,11 +162,22 @@ class Relay:
         self.listener.close()
 
 
+def children(parent: int) -> list[int]:
+    """Process ids of a process's direct children."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # The name, in parentheses, may hold anything; state and parent follow it.
+            if int((process / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(process.name))
+    return found
+
+
 class Cluster:
     """The database container on this machine: configuration, TLS pair and sockets below `root`, data in `volume`."""
 
     def __init__(
-        self, root: Path, volume: Path, objects: Mapping[str, Object], locpath: Path, key_type: str = "rsa"
+        self, root: Path, volume: Path, objects: Mapping[str, Object], locale: Mapping[str, str], key_type: str = "rsa"
     ) -> None:
         self.root, self.volume = root, volume
         self.config, self.certs = root / "conf", root / "certs"
@@ -182,8 +194,8 @@ class Cluster:
         self.relay = Relay(self.port)
         self.environment = {
             "PATH": os.pathsep.join([str(Path(postgres_program("postgres")).parent), os.environ["PATH"]]),
-            "LOCPATH": str(locpath),
             "TZ": "UTC",
+            **locale,
         }
         self.server: subprocess.Popen[str] | None = None
 
@@ -263,20 +275,24 @@ class Cluster:
         command = [postgres_program("pg_isready"), "-q", "-h", str(self.sockets), "-p", str(self.port)]
         return subprocess.run(command, env=self.environment, check=False).returncode
 
-    def stop(self, signal: str = "INT") -> None:
+    def postmaster(self) -> int:
+        """The server's process id: `self.server` may be the program that gave up root's rights."""
+        return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    def stop(self, name: str = "INT") -> None:
         """INT is PostgreSQL's fast shutdown; QUIT ends it on the spot and leaves a recovery to do."""
         if self.server and self.server.poll() is None:
-            pid = (self.data / "postmaster.pid").read_text().split()[0]
-            subprocess.run(["kill", f"-{signal}", pid], check=True)
+            os.kill(self.postmaster(), getattr(signal, f"SIG{name}"))
             self.server.wait(timeout=30)
         self.server = None
 
     def kill(self) -> None:
         """What a node that dies does: no process gets to clean up, and postmaster.pid stays."""
         assert self.server
-        pid = (self.data / "postmaster.pid").read_text().split()[0]
-        children = subprocess.run(["pgrep", "-P", pid], text=True, capture_output=True, check=False).stdout.split()
-        subprocess.run(["kill", "-KILL", pid, *children], check=False)
+        postmaster = self.postmaster()
+        for pid in (postmaster, *children(postmaster)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.server.wait(timeout=30)
         self.server = None
 

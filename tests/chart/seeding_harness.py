@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from tests.chart.conftest import Object, find
 from tests.chart.postgres_harness import PASSWORD, Cluster, postgres_program, workspace
 from tests.needs import program
@@ -35,10 +37,10 @@ def install(directory: Path, *, yq: str | None) -> Path:
     """Put both programs, and psql, into `directory`; `yq` is the real one to use, if any. Returns the file to which
     all of them write their arguments, one a line after the program's name."""
     calls = directory / "calls"
-    standin = f"{sys.executable} {Path(__file__).with_name('kasm_standins.py')}"
+    standins = Path(__file__).with_name("kasm_standins.py")
     commands = {
-        "kasm_server.so": f"{standin} kasm_server",
-        f"yq_{platform.machine()}": yq or f"{standin} yq",
+        "kasm_server.so": f"{sys.executable} {standins} kasm_server",
+        f"yq_{platform.machine()}": yq or f"{sys.executable} -I -S {standins} yq",
         "psql": postgres_program("psql"),
     }
     for name, command in commands.items():
@@ -87,6 +89,7 @@ class Seeding:
     cluster: Cluster
     objects: list[Object]
     calls: Path
+    yq: str | None
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -99,7 +102,10 @@ class Seeding:
         (kasm / "conf/app/api.app.config.yaml").write_text("database: {}\n")
         (kasm / "conf/database/seed_data").mkdir(parents=True)
         self.image_seed = kasm / "conf/database/seed_data/default_properties.yaml"
-        self.image_seed.write_text(json.dumps(SEED))
+        if self.yq:
+            YAML(typ="safe").dump(SEED, self.image_seed)
+        else:
+            self.image_seed.write_text(json.dumps(SEED))
         (self.root / "tmp").mkdir()
         (job,) = [o for o in self.objects if o["kind"] == "Job"]
         (container,) = job["spec"]["template"]["spec"]["containers"]
@@ -189,6 +195,6 @@ def prepared(cluster: Cluster, objects: list[Object], *, yq: str | None) -> Iter
     with workspace() as root:
         programs = root / "bin"
         programs.mkdir()
-        seeding = Seeding(root, cluster, objects, install(programs, yq=yq))
+        seeding = Seeding(root, cluster, objects, install(programs, yq=yq), yq)
         seeding.empty()
         yield seeding

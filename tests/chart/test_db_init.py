@@ -307,7 +307,7 @@ def test_any_zone_name_is_only_ever_data(seeding: Seeding) -> None:
 
 
 def test_a_zone_that_cannot_be_named_fails_the_job(seeding: Seeding) -> None:
-    seeding.image_seed.write_text(seeding.image_seed.read_text().replace('"default"', '"first"'))
+    seeding.image_seed.write_text(seeding.image_seed.read_text().replace("default", "first"))
     done = seeding.run(ZONE_NAME="eu-west")
     assert done.status != 0
     assert "0 zones are called eu-west" in done.output

@@ -53,14 +53,14 @@ def base() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def locpath(base: Path) -> Path:
+def locale(base: Path) -> dict[str, str]:
     return locales(base)
 
 
 @pytest.fixture(scope="module")
-def first(render: Render, base: Path, locpath: Path) -> Iterator[Cluster]:
+def first(render: Render, base: Path, locale: dict[str, str]) -> Iterator[Cluster]:
     """A cluster that the chart's own script and the entrypoint's steps made, not running."""
-    cluster = Cluster(base / "first", base / "volume", database(render), locpath)
+    cluster = Cluster(base / "first", base / "volume", database(render), locale)
     assert "no database yet" in cluster.prepare().stdout
     cluster.initialise()
     yield cluster
@@ -68,21 +68,23 @@ def first(render: Render, base: Path, locpath: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(render: Render, first: Cluster, locpath: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def cluster(
+    render: Render, first: Cluster, locale: dict[str, str], request: pytest.FixtureRequest
+) -> Iterator[Cluster]:
     """That cluster's data with the render of the values in the parameter, if there is one."""
     values, key_type = getattr(request, "param", ({}, "rsa"))
     with workspace() as root:
-        found = Cluster(root, first.volume, database(render, values), locpath, key_type)
+        found = Cluster(root, first.volume, database(render, values), locale, key_type)
         yield found
         found.close()
 
 
 @pytest.fixture
-def expendable(render: Render, first: Cluster, locpath: Path) -> Iterator[Cluster]:
+def expendable(render: Render, first: Cluster, locale: dict[str, str]) -> Iterator[Cluster]:
     """A cluster with a copy of the data, for tests that break something."""
     with workspace() as root:
         subprocess.run(["cp", "-a", str(first.volume), str(root)], check=True)
-        found = Cluster(root, root / "volume", database(render), locpath)
+        found = Cluster(root, root / "volume", database(render), locale)
         yield found
         found.close()
 
@@ -247,9 +249,9 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_data_directory_is_private_from_the_first_start(render: Render, locpath: Path) -> None:
+def test_data_directory_is_private_from_the_first_start(render: Render, locale: dict[str, str]) -> None:
     with workspace() as root:
-        cluster = Cluster(root, root / "volume", database(render), locpath)
+        cluster = Cluster(root, root / "volume", database(render), locale)
         # As the kubelet leaves the root of a volume: it is root's, and the group of fsGroup may write.
         if not os.geteuid():
             os.chown(cluster.volume, 0, cluster.config.stat().st_gid)
@@ -399,7 +401,7 @@ def test_a_headless_service_stands_beside_db(render: Render) -> None:
 
 
 def test_the_claim_follows_the_values(render: Render) -> None:
-    def claim(**values: Object) -> Object:
+    def claim(**values: str) -> Object:
         (found,) = database(render, services(db=values))["statefulset"]["spec"]["volumeClaimTemplates"]
         assert found["metadata"]["name"] == "kasm-db-data"
         spec: Object = found["spec"]
