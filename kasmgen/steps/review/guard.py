@@ -35,10 +35,12 @@ def is_sealed(obj: Object | None) -> bool:
 
 def wrap(obj: Object) -> Object:
     """`obj` with the clear values of every Secret in it (a List may hold some) wrapped as `Secret`."""
+    return cast(Object, _wrapped(obj)) if _may_hold_secrets(obj) else obj
+
+
+def _may_hold_secrets(obj: Object) -> bool:
     kind = obj.get("kind")
-    if kind != "Secret" and not (isinstance(kind, str) and kind.endswith("List")):
-        return obj
-    return cast(Object, _wrapped(obj))
+    return kind == "Secret" or (isinstance(kind, str) and kind.endswith("List"))
 
 
 def _wrapped(value: Yaml) -> Yaml:
@@ -106,7 +108,7 @@ def known_values(objects: Iterable[Object]) -> frozenset[str]:
 
 
 def _texts_of(obj: Object) -> Iterator[str]:
-    for secret in _secrets(wrap(obj)):
+    for secret in _secrets(wrap(obj)) if _may_hold_secrets(obj) else ():
         for value in clear_values(secret).values():
             yield from _revealing(value)
         for wrapped in _all_wrapped(secret):
@@ -116,12 +118,12 @@ def _texts_of(obj: Object) -> Iterator[str]:
 
 
 def _secrets(value: Yaml) -> Iterator[Object]:
-    if isinstance(value, dict):
-        if value.get("kind") == "Secret":
-            yield value
-        elif str(value.get("kind", "")).endswith("List"):
-            for item in value.get("items") or ():
-                yield from _secrets(item)
+    """The Secrets that `wrap` finds in an object."""
+    if isinstance(value, dict) and value.get("kind") == "Secret":
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _secrets(item)
 
 
 def _all_wrapped(value: Yaml) -> Iterator[Secret]:
