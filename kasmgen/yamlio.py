@@ -8,8 +8,6 @@ ruamel) reads as the same value.
 
 from __future__ import annotations
 
-import base64
-import copy
 import json
 import math
 import re
@@ -18,12 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from kasmgen.errors import InputError
+from kasmgen.scalars import resolve as resolve
+from kasmgen.scalars import resolve_key, resolve_tagged
 
 Yaml: TypeAlias = Any
 """A plain value: dict with text keys, list, str, int, float, bool or None."""
 
 MAX_BYTES = 64 * 1024 * 1024
-MAX_NODES = 2_000_000
+MAX_NODES = 1_000_000
 MAX_DEPTH = 150
 
 
@@ -42,70 +42,22 @@ class Document:
 
 # --- reading -------------------------------------------------------------
 
-_BOOLEANS: dict[str, bool] = {
-    **dict.fromkeys(["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"], True),
-    **dict.fromkeys(["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"], False),
-}
-_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_RADIX = (
-    ("0x", 16, re.compile("[0-9a-fA-F]+")),
-    ("0b", 2, re.compile("[01]+")),
-    ("0o", 8, re.compile("[0-7]+")),
-)
-
-
-def _go_int(text: str) -> int | None:
-    sign = "-" if text[:1] == "-" else ""
-    digits = text.lstrip("+-") if text[:1] in "+-" and text[1:2] not in "+-" else text
-    for prefix, base, allowed in _RADIX:
-        if digits[:2].lower() == prefix:
-            return int(sign + digits[2:], base) if allowed.fullmatch(digits[2:]) else None
-    if len(digits) > 1 and digits[0] == "0":
-        return int(sign + digits[1:], 8) if re.fullmatch("[0-7]+", digits[1:]) else None
-    return int(sign + digits) if re.fullmatch("[0-9]+", digits) else None
-
-
-def resolve(text: str) -> Yaml:
-    """The value that Kubernetes reads from the plain scalar `text`.
-
-    Timestamps and sexagesimal numbers stay text. Raises ValueError for `.inf`
-    and `.nan`, which JSON cannot say.
-    """
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
-    if text[0] not in "+-.0123456789":
-        return text
-    if _NOT_FINITE.fullmatch(text):
-        raise ValueError(text)
-    if text[0] == ".":
-        return float(text) if _FLOAT.fullmatch(text) else text
-    plain = text.replace("_", "")
-    number = _go_int(plain)
-    if number is not None and -(2**63) <= number < 2**64:
-        return number
-    if _FLOAT.fullmatch(plain):
-        value = float(plain)
-        if not math.isinf(value):
-            return int(value) if value == int(value) and abs(value) < 1e21 else value
-    return text
-
 
 @dataclass
 class _Frame:
-    """A mapping or sequence that is still open."""
+    """A mapping or sequence that is still open.
+
+    nodes_before, text_before: what had been counted when it began.
+    """
 
     value: Yaml
     path: str
     anchor: str | None
     nodes_before: int
+    text_before: int
     key: str | None = None
-    has_key: bool = False
+    merging: bool = False
     seen: set[str] = field(default_factory=set)
-    merges: list[Yaml] = field(default_factory=list)
 
 
 class _Builder:
@@ -114,11 +66,12 @@ class _Builder:
     def __init__(self, source: str) -> None:
         self.source = source
         self.nodes = 0
+        self.text = 0
         self.reset()
 
     def reset(self) -> None:
         self.stack: list[_Frame] = []
-        self.anchors: dict[str, tuple[Yaml, int]] = {}
+        self.anchors: dict[str, tuple[Yaml, int, int] | None] = {}
         self.duplicates: list[str] = []
         self.root: Yaml = None
 
@@ -126,16 +79,21 @@ class _Builder:
         line = event.start_mark.line + 1 if event.start_mark else "?"
         return InputError(f"{self.source}, line {line}: {what}")
 
-    def count(self, more: int, event: Any) -> None:
-        self.nodes += more
+    def count(self, nodes: int, text: int, event: Any) -> None:
+        self.nodes += nodes
+        self.text += text
         if self.nodes > MAX_NODES:
             raise self.fail(f"more than {MAX_NODES:,} values (aliases counted as what they stand for)", event)
+        if self.text > MAX_BYTES:
+            raise self.fail(f"more than {MAX_BYTES:,} characters (aliases counted as what they stand for)", event)
 
     def open(self, value: Yaml, event: Any) -> None:
-        self.count(1, event)
         if len(self.stack) >= MAX_DEPTH:
             raise self.fail(f"nested deeper than {MAX_DEPTH} levels", event)
-        self.stack.append(_Frame(value, self.here(), event.anchor, self.nodes))
+        self.stack.append(_Frame(value, self.here(), event.anchor, self.nodes, self.text))
+        self.count(1, 0, event)
+        if event.anchor:
+            self.anchors[event.anchor] = None
 
     def here(self) -> str:
         if not self.stack:
@@ -146,37 +104,43 @@ class _Builder:
 
     def close(self, event: Any) -> None:
         frame = self.stack.pop()
-        for merged in frame.merges:
-            for key, value in merged.items():
-                if key not in frame.value:
-                    frame.value[key] = copy.deepcopy(value)
-        if frame.anchor:
-            self.anchors[frame.anchor] = (frame.value, self.nodes - frame.nodes_before + 1)
+        # An anchor of the same name inside came later and counts.
+        if frame.anchor and self.anchors[frame.anchor] is None:
+            nodes, text = self.nodes - frame.nodes_before, self.text - frame.text_before
+            self.anchors[frame.anchor] = (frame.value, nodes, text)
         self.put(frame.value, event)
 
     def alias(self, event: Any) -> None:
-        if event.anchor not in self.anchors:
-            raise self.fail(f"alias *{event.anchor} points to nothing before it", event)
-        value, size = self.anchors[event.anchor]
-        self.count(size, event)
-        self.put(copy.deepcopy(value), event)
+        anchor = self.anchors.get(event.anchor)
+        if anchor is None:
+            raise self.fail(f"alias *{event.anchor} points to nothing that is complete before it", event)
+        value, nodes, text = anchor
+        self.count(nodes, text, event)
+        self.put(_copy(value), event)
 
     def scalar(self, event: Any) -> None:
-        self.count(1, event)
-        frame = self.stack[-1] if self.stack else None
-        is_key = frame is not None and isinstance(frame.value, dict) and not frame.has_key
-        if is_key and event.value == "<<" and event.implicit[0]:
-            assert frame is not None
-            frame.key, frame.has_key = "<<", True
-            frame.merges.append(None)
-            return
+        text: str = event.value
+        self.count(1, len(text), event)
         try:
-            value = _scalar_value(event)
+            if self.is_key() and not event.tag and event.implicit[0]:
+                self.plain_key(text, event)
+                return
+            value = _scalar_value(text, event)
         except ValueError as error:
-            raise self.fail(f"{error} cannot be said in JSON", event) from None
+            raise self.fail(str(error), event) from None
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1)
+            self.anchors[event.anchor] = (value, 1, len(text))
         self.put(value, event)
+
+    def is_key(self) -> bool:
+        return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
+
+    def plain_key(self, text: str, event: Any) -> None:
+        frame = self.stack[-1]
+        frame.merging = text == "<<"
+        frame.key = text if frame.merging else resolve_key(text)
+        if event.anchor:
+            self.anchors[event.anchor] = (resolve(text), 1, len(text))
 
     def put(self, value: Yaml, event: Any) -> None:
         if not self.stack:
@@ -185,24 +149,25 @@ class _Builder:
         frame = self.stack[-1]
         if isinstance(frame.value, list):
             frame.value.append(value)
-        elif not frame.has_key:
-            frame.key, frame.has_key = self.key_text(value, event), True
+        elif frame.key is None:
+            frame.key = self.key_text(value, event)
+        elif frame.merging:
+            frame.key, frame.merging = None, False
+            self.merge(frame, value, event)
         else:
-            frame.has_key = False
-            assert frame.key is not None
-            self.put_pair(frame, frame.key, value, event)
+            key, frame.key = frame.key, None
+            if key in frame.seen:
+                self.duplicates.append(f"{frame.path}.{key}" if frame.path else key)
+            frame.seen.add(key)
+            frame.value[key] = value
 
-    def put_pair(self, frame: _Frame, key: str, value: Yaml, event: Any) -> None:
-        if frame.merges and frame.merges[-1] is None:
-            parts = value if isinstance(value, list) else [value]
-            if not all(isinstance(part, dict) for part in parts):
-                raise self.fail("a merge key (<<) needs a mapping or a list of mappings", event)
-            frame.merges[-1:] = parts
-            return
-        if key in frame.seen:
-            self.duplicates.append(f"{frame.path}.{key}" if frame.path else key)
-        frame.seen.add(key)
-        frame.value[key] = value
+    def merge(self, frame: _Frame, value: Yaml, event: Any) -> None:
+        """As go-yaml does it: a merge wins over the keys above it, and loses to those below."""
+        parts = value if isinstance(value, list) else [value]
+        if not all(isinstance(part, dict) for part in parts):
+            raise self.fail("a merge key (<<) needs a mapping or a list of mappings", event)
+        for part in reversed(parts):
+            frame.value.update(_copy(part))
 
     def key_text(self, value: Yaml, event: Any) -> str:
         if isinstance(value, str):
@@ -214,23 +179,28 @@ class _Builder:
         raise self.fail("a key must be text, a number or a boolean", event)
 
 
-def _scalar_value(event: Any) -> Yaml:
-    text: str = event.value
-    tag = str(event.tag) if event.tag else ""
-    if tag.endswith(":binary"):
-        return base64.b64decode(text).decode("utf-8", errors="replace")
-    if tag.endswith(":float"):
-        return float(text)
-    if event.implicit[0] or tag.endswith((":int", ":bool", ":null")):
-        return resolve(text)
-    return text
+def _copy(value: Yaml) -> Yaml:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _events(text: str, source: str) -> Iterator[Any]:
+def _scalar_value(text: str, event: Any) -> Yaml:
+    tag = str(event.tag or "")
+    if tag and tag != "!":
+        return resolve_tagged(text, tag)
+    return resolve(text) if event.implicit[0] and not tag else text
+
+
+def events(text: str, source: str = "YAML") -> Iterator[Any]:
+    """What the parser finds in `text`, one event after the other; the end of the stream is left out.
+
+    The parser is libyaml of PyYAML, which is of the family that Kubernetes reads with;
+    the older libyaml of ruamel.yaml refuses `[http://host]`. Raises InputError for what is no YAML.
+    """
     # Imported here: `kasmgen --help` reads no YAML.
-    from _ruamel_yaml import CParser
-    from ruamel.yaml.error import YAMLError
-    from ruamel.yaml.events import StreamEndEvent
+    from yaml import StreamEndEvent, YAMLError
+    from yaml._yaml import CParser
 
     try:
         parser = CParser(text)
@@ -263,7 +233,7 @@ def load_all(text: str, source: str = "YAML") -> list[Document]:
     }
     documents: list[Document] = []
     line = 1
-    for event in _events(text, source):
+    for event in events(text, source):
         kind = type(event).__name__
         if kind in actions:
             actions[kind](event)
@@ -292,6 +262,7 @@ _PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_./+=,@%()-]*(?:[ :][A-Za-z0-9_./+=,@
 _QUANTITY = re.compile(r"[0-9]{1,9}(?:m|Ki|Mi|Gi|Ti)")
 _NOT_LITERAL = re.compile(r"[^\x20-\x7e\n\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _ESCAPE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_LONGEST_KEY = 1000  # characters; parsers look no further than 1024 for the colon
 # Words that some parser on the way takes for something else than text.
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "none"])
 
@@ -333,7 +304,9 @@ def _number(value: int | float) -> str:
         return str(value)
     if math.isinf(value) or math.isnan(value):
         raise ValueError(f"{value} cannot be said in JSON")
-    return repr(value)
+    # 1e+22 is text to readers of YAML 1.1, which want a dot in a number with an exponent.
+    text = repr(value)
+    return text if "." in text else text.replace("e", ".0e")
 
 
 def _scalar(value: Yaml, indent: str) -> str:
@@ -350,15 +323,17 @@ def _scalar(value: Yaml, indent: str) -> str:
     return _literal(value, indent) if _literal_ok(value) else _quoted(value)
 
 
-def _key(key: str) -> str:
-    return key if _plain_ok(key) else _quoted(key)
+def _key(key: str, indent: str) -> str:
+    """The key up to its colon; one that is too long for the short form takes a line of its own."""
+    text = key if _plain_ok(key) else _quoted(key)
+    return f"{indent}{text}:" if len(text) <= _LONGEST_KEY else f"{indent}? {text}\n{indent}:"
 
 
 def _lines(value: Yaml, indent: str) -> Iterator[str]:
     """Lines of a mapping or sequence that is not empty, each with its indent."""
     if isinstance(value, dict):
         for key in sorted(value):
-            head, item = f"{indent}{_key(key)}:", value[key]
+            head, item = _key(key, indent), value[key]
             if isinstance(item, dict) and item:
                 yield head
                 yield from _lines(item, indent + "  ")

@@ -40,13 +40,9 @@ def parts(text: str, source: str) -> Part | None:
     Raises InputError as `yamlio.load` does.
     """
     yamlio.load(text, source)
-    from _ruamel_yaml import CParser
-    from ruamel.yaml.events import StreamEndEvent
-
     root: Part | None = None
     stack: list[Part] = []
-    parser = CParser(text)
-    while not isinstance(event := parser.get_event(), StreamEndEvent):
+    for event in yamlio.events(text, source):
         kind = type(event).__name__.removesuffix("Event")
         if kind in ("MappingEnd", "SequenceEnd"):
             _close(stack.pop(), event)
