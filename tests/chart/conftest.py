@@ -10,7 +10,7 @@ from typing import Any
 
 import helm_python
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 Object = dict[str, Any]
 Render = Callable[..., list[Object]]
@@ -42,12 +42,20 @@ def services(**blocks: Object) -> Object:
     return {"kasmApp": {"servicesToDeploy": blocks}}
 
 
+class Strict(yaml.CSafeLoader):
+    """PyYAML's C reader, which is YAML 1.1 like Kubernetes'; but a duplicate key is an error, as in kustomize."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        result = super().construct_mapping(node, deep)
+        if len(result) != len(node.value):
+            keys = sorted(key.value for key, _ in node.value)
+            raise ValueError(f"a key stands twice among {keys}, line {node.start_mark.line + 1}")
+        return result
+
+
 def parse(text: str) -> list[Object]:
-    """The objects of a YAML stream. Duplicate keys are an error, as they are in kustomize."""
-    yaml = YAML(typ="safe", pure=False)
-    yaml.version = (1, 1)  # type: ignore[assignment]
-    yaml.allow_duplicate_keys = False
-    return [document for document in yaml.load_all(text) if document]
+    """The objects of a YAML stream."""
+    return [document for document in yaml.load_all(text, Loader=Strict) if document]
 
 
 DEFAULTS: Object = parse((CHART / "values.yaml").read_text())[0]

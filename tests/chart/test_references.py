@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Render, merged, services
+from tests.chart.conftest import PLAIN, Render, merged, parse, services
 from tests.chart.references import problems
 
 TOGGLES = ("kasmGuac", "rdpGateway", "rdpHttpsGateway", "kasmShare", "kasmRedis")
@@ -111,3 +111,11 @@ def test_the_service_account_can_be_another_one(render: Render) -> None:
     assert account() == {"kasm"}
     assert account(name="own") == {"own"}
     assert account(create=False) == {"default"}
+
+
+def test_a_duplicate_key_is_noticed() -> None:
+    """What the renders above are read with."""
+    assert parse("a: 1\nb: {c: 2}\n---\n---\nd: 3\n") == [{"a": 1, "b": {"c": 2}}, {"d": 3}]
+    for text in ("a: 1\na: 2\n", "b:\n  c: 1\n  c: 1\n", "- {x: 1, 'x': 2}\n"):
+        with pytest.raises(ValueError, match="stands twice"):
+            parse(text)
