@@ -155,7 +155,8 @@ def test_a_location_reaches_its_back_end(
 def test_a_location_passes_bodies_and_statuses(
     world: Site, nginx: Nginx, target: str, backends: tuple[str, ...], sent: str
 ) -> None:
-    body = b"0123456789" * 30_000
+    # More than nginx allows where nothing is said (1 MB).
+    body = b"0123456789" * 150_000
     for backend in backends:
         world.backends[backend].answer = lambda _: Answer(409, (("X-Why", "conflict"),), b"{'no': 1}")
     response = nginx.request("POST", target, {"Content-Type": "application/octet-stream"}, body)
@@ -283,7 +284,8 @@ def one_shot_server(address: str, port: int, talk: Callable[[socket.socket], Non
     return thread
 
 
-def test_uploads_and_downloads_of_a_session_are_not_collected_first(world: Site, pooled: Nginx) -> None:
+def assert_streams(nginx: Nginx, target: str, address: str, port: int) -> None:
+    """Neither the request's body nor the answer's is held back on its way through nginx."""
     first_half = threading.Event()
     got_answer = threading.Event()
 
@@ -294,10 +296,9 @@ def test_uploads_and_downloads_of_a_session_are_not_collected_first(world: Site,
         assert got_answer.wait(10)
         connection.sendall(b"-done")
 
-    server = one_shot_server(world.address("agent"), 6903, talk)
-    world.backends["kasm-api:8080"].answer = session(host=world.address("agent"), Schema="http", Port="6903")
-    with socket.create_connection((pooled.address, PLAIN_PORT), 10) as client:
-        head = f"POST /desktop/{SESSION}/upload HTTP/1.1\r\nHost: kasm.example.com\r\nContent-Length: 10\r\n\r\n"
+    server = one_shot_server(address, port, talk)
+    with socket.create_connection((nginx.address, PLAIN_PORT), 10) as client:
+        head = f"POST {target} HTTP/1.1\r\nHost: kasm.example.com\r\nContent-Length: 10\r\n\r\n"
         client.sendall(head.encode() + b"first")
         # The back end has the first half before the client sends the second ...
         assert first_half.wait(10)
@@ -307,6 +308,20 @@ def test_uploads_and_downloads_of_a_session_are_not_collected_first(world: Site,
         client.sendall(b"_last")
         read_until(client, b"-done")
     server.join(10)
+
+
+def test_uploads_and_downloads_of_a_session_are_not_collected_first(world: Site, pooled: Nginx) -> None:
+    host = world.address("agent")
+    world.backends["kasm-api:8080"].answer = session(host=host, Schema="http", Port="6903")
+    assert_streams(pooled, f"/desktop/{SESSION}/upload", host, 6903)
+
+
+@pytest.mark.parametrize("names", [["kasm-guac"], []], ids=["pooled", "by_name"])
+def test_the_traffic_of_guac_is_not_collected_first(render: Render, names: list[str]) -> None:
+    with site() as own:
+        own.name(f"kasm-guac.{ZONE}", "kasm-guac")
+        nginx = own.start(render(values(own)), names=names)
+        assert_streams(nginx, "/guac_connect/vnc/upload", own.address("kasm-guac"), 3000)
 
 
 @pytest.mark.parametrize("target", ["/api/x", f"/desktop/{SESSION}/x", "/guac_connect/uploads/x", "/rpc"])
@@ -388,7 +403,9 @@ def test_kasmguac_keeps_the_query_and_says_who_asks(world: Site, nginx: Nginx) -
 
 @pytest.mark.parametrize("page", ["page", "vnc.htmlguaclite"])
 def test_kasmguac_sends_the_session_and_no_empty_token(world: Site, pooled: Nginx, page: str) -> None:
-    response = pooled.get(f"/kasmguac/{SESSION}/vnc/{page}", {"Cookie": "other=1"})
+    # The client's own token is for the worker of its tunnel only.
+    told = {"Cookie": "other=1"} | ({"Authorization": "Bearer mine"} if page == "page" else {})
+    response = pooled.get(f"/kasmguac/{SESSION}/vnc/{page}", told)
     request = world.backends[str(response.backend)].last()
     assert request.header("X-Kasm-ID") == SESSION
     assert request.header("Authorization") is None
@@ -762,6 +779,7 @@ def test_the_questions_to_the_api_use_the_pool_too(world: Site, pooled: Nginx) -
     for _ in range(12):
         assert pooled.get(f"/desktop/{SESSION}/x").status == 200
     assert len({request.connection for request in api.requests}) == 1
+    assert api.last().header("Connection") is None
 
 
 @pytest.mark.parametrize("given", [16, 16.0, "16", 1])
@@ -975,6 +993,32 @@ def test_nothing_on_a_volume_grows(world: Site, pooled: Nginx) -> None:
         assert pooled.request("POST", "/api/upload", body=b"x" * 2_000_000).status == 200
     assert api.last().body == b"x" * 2_000_000
     assert {path for path in files() if not path.startswith("run/names/")} == {"run/nginx.pid"}
+
+
+@pytest.mark.parametrize("names", [["kasm-api"], []], ids=["pooled", "by_name"])
+def test_an_answer_waits_at_the_back_end_for_a_slow_client(render: Render, names: list[str]) -> None:
+    size = 50_000_000
+    all_sent = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        read_until(connection, b"\r\n\r\n")
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode() + b"x" * size)
+        all_sent.set()
+
+    with site() as own:
+        own.name(f"kasm-api.{ZONE}", "kasm-api")
+        nginx = own.start(render(values(own)), names=names)
+        server = one_shot_server(own.address("kasm-api"), 8080, talk)
+        with socket.create_connection((nginx.address, PLAIN_PORT), 10) as client:
+            client.sendall(b"GET /api/report HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert client.recv(1)
+            # Long enough to write it all to a file, were there one.
+            assert not all_sent.wait(1)
+            while client.recv(1 << 20):
+                pass
+        server.join(10)
+        assert all_sent.is_set()
 
 
 def test_nginx_starts_as_nobody_without_a_word_of_warning(pooled: Nginx) -> None:
