@@ -66,11 +66,9 @@ class Machine:
 
     def tool(self, *argv: str, cwd: Path | None = None, check: bool = True, stdin: bytes = b"") -> str:
         """Any other program, in `root`."""
-        done = subprocess.run(
-            argv, cwd=cwd or self.root, env=self.env(), input=stdin, capture_output=True, check=False
-        )
+        done = subprocess.run(argv, cwd=cwd or self.root, env=self.env(), input=stdin, capture_output=True, check=False)
         assert not check or done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
+        return done.stdout.decode(errors="replace")
 
     def git(self, *arguments: str, cwd: Path | None = None, check: bool = True) -> str:
         return self.tool("git", *arguments, cwd=cwd, check=check).strip()
