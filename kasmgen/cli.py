@@ -446,6 +446,85 @@ def render(
     _print_outcome(settings, outcome, output)
 
 
+@cli.command()
+@click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=_complete_environment)
+@click.option("--staged", is_flag=True, help="Only the secret rules, on what is staged: for a pre-commit hook.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json", "sarif", "junit", "github"]),
+    default="text",
+    show_default=True,
+    help="How to print the findings.",
+)
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings, too.")
+@click.option(
+    "--days",
+    default=30,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(0),
+    help="Warn of certificates that expire within N days.",
+)
+@click.option("--kubernetes-version", default="", metavar="V", help="Validate against Kubernetes V [newest known].")
+@click.option(
+    "--base", default="", metavar="REV", help="Look for dangerous changes since REV [merge base with upstream]."
+)
+@click.option("--no-schemas", is_flag=True, help="Do not validate objects.")
+@click.option("--no-history", is_flag=True, help="Do not compare with an earlier revision.")
+@click.option("--no-keys", is_flag=True, help="Do not open sealed files, even if a key is at hand.")
+@common
+@click.pass_obj
+def check(
+    settings: Settings,
+    /,
+    environments: Sequence[str],
+    staged: bool,
+    format_: str,
+    strict: bool,
+    no_schemas: bool,
+    no_history: bool,
+    no_keys: bool,
+    **fields: Any,
+) -> None:
+    """Check everything that can be known before Flux tries.
+
+    Needs no cluster and no private key. Each rule stands in docs/checks.md;
+    kasmgen.yaml can switch one off with a reason.
+
+    \b
+    Examples:
+      kasmgen check
+      kasmgen check prod --days 60
+      kasmgen check --staged
+      kasmgen check --format sarif > kasmgen.sarif
+    """
+    if staged and environments:
+        raise InputError("--staged takes no environments: it checks whatever is staged")
+    start = _start(settings)
+    command = _command("check")
+    request = command.Request(
+        environments, staged, schemas=not no_schemas, history=not no_history, keys=not no_keys, **fields
+    )
+    total = 0 if staged else len(environments) or _count_environments(start)
+    with printing.progress(settings, "environments", total) as step:
+        found = command.run(start, request, step)
+    written = command.write(found, format_)
+    if written:
+        printing.out(written)
+    for line in found.skipped:
+        printing.say(settings, f"note: {line}", "warn")
+    if found.errors or (strict and found.findings):
+        raise AnswerIsNo(found.summary)
+    printing.say(settings, found.summary, "good")
+
+
+def _count_environments(start: Path) -> int:
+    from kasmgen import workspace
+
+    return len(workspace.environment_names(workspace.find_root(start)))
+
+
 @cli.group()
 def secret() -> None:
     """Secrets of an environment.
@@ -589,7 +668,7 @@ def run(arguments: list[str]) -> int:
         printing.error(settings, error)
         return error.code
     except (KeyboardInterrupt, click.Abort):
-        printing.error(settings, KasmgenError("interrupted; nothing was changed"))
+        printing.error(settings, KasmgenError("interrupted; nothing was changed", hint="run it again when you like"))
         return 130
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain at exit.

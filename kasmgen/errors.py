@@ -8,17 +8,18 @@ from typing import ClassVar
 class KasmgenError(Exception):
     """What a user may meet: what was wrong, where, and the next step.
 
-    `message` says what and where in one sentence, `hint` the next step. Neither
-    ever holds a secret value.
+    `message` says what and where in one sentence, `hint` the next step (without
+    one, what usually helps with errors of its class). Neither ever holds a secret value.
     """
 
     code: ClassVar[int] = 70
     meaning: ClassVar[str] = "a bug in kasmgen"
+    usual_step: ClassVar[str] = "please report it, with the command"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.usual_step
 
 
 class AnswerIsNo(KasmgenError):  # noqa: N818 - the answer is no error of anybody
@@ -26,6 +27,7 @@ class AnswerIsNo(KasmgenError):  # noqa: N818 - the answer is no error of anybod
 
     code = 1
     meaning = "the answer is no (difference found, check failed)"
+    usual_step = ""
 
 
 class InputError(KasmgenError):
@@ -33,6 +35,7 @@ class InputError(KasmgenError):
 
     code = 2
     meaning = "usage or input"
+    usual_step = "correct it and run the command again; --help shows examples"
 
 
 class ToolError(KasmgenError):
@@ -40,6 +43,7 @@ class ToolError(KasmgenError):
 
     code = 3
     meaning = "a program is missing, too old or failed"
+    usual_step = "`kasmgen doctor` shows which programs were found"
 
 
 class SecretError(KasmgenError):
@@ -47,6 +51,7 @@ class SecretError(KasmgenError):
 
     code = 4
     meaning = "secret or key"
+    usual_step = "`kasmgen doctor` shows where keys are looked for"
 
 
 class RepositoryError(KasmgenError):
@@ -54,6 +59,7 @@ class RepositoryError(KasmgenError):
 
     code = 5
     meaning = "repository state"
+    usual_step = "`git status` shows the state"
 
 
 EXIT_CODES: dict[int, str] = {
