@@ -26,7 +26,7 @@ from kasmgen.tools import files, git
 
 log = logging.getLogger("kasmgen")
 
-_WAIT_SECONDS = 5.0
+_WAIT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,7 @@ def _publish(
     prefix = git.toplevel_relative(repo, root)
     paths = list(dict.fromkeys([*changes.paths, *also_commit]))
     in_repo = [_in_repo(prefix, path) for path in paths]
+    entries = tuple(_entry(root, prefix, path, changes) for path in paths)
     if message is not None:
         git.check_not_ignored(repo, in_repo)
     if branch is not None:
@@ -224,7 +225,7 @@ def _publish(
         branch=git.branch(repo),
         new_branch=branch,
         commits=message is not None,
-        entries=tuple(_entry(root, prefix, path, changes) for path in paths),
+        entries=entries,
         made=_missing_directories(repo.root, root, changes.writes),
         index={path: index[path] for path in in_repo if path in index},
     )
@@ -293,12 +294,12 @@ def _apply(top: Path, root: Path, changes: Changes, journal: Journal, interrupt:
 def _undo(repo: git.Repository, journal: Journal) -> None:
     """Settle the journal after a failure. If not even that works, it stays for the next run."""
     try:
-        left = _settle(repo, journal)
+        settled = _settle(repo, journal)
     except (OSError, RepositoryError) as failed:
         log.warning("what was begun could not be undone (%s); the next kasmgen command does it", failed)
         return
-    for line in left:
-        log.warning(line)
+    for path in settled.left:
+        log.warning("%s was changed meanwhile and is left as it is", path)
     _end(repo)
 
 
@@ -338,25 +339,40 @@ def _recover(repo: git.Repository) -> list[str]:
     if not place.exists():
         return report
     journal = journals.decode(place.read_bytes(), str(place))
-    report += ["a kasmgen was killed at work in this repository", *_settle(repo, journal)]
+    settled = _settle(repo, journal)
     _end(repo)
-    return report
+    return [*report, "a kasmgen was killed at work in this repository", *settled.lines()]
 
 
-def _settle(repo: git.Repository, journal: Journal) -> list[str]:
-    """End or undo what `journal` began, and say what was done."""
+@dataclass(frozen=True)
+class _Settled:
+    """What became of a journal: paths that a commit holds, that were put back, that others changed since."""
+
+    landed: list[str]
+    back: list[str]
+    left: list[str]
+
+    def lines(self) -> Iterator[str]:
+        if self.landed:
+            yield f"its commit was complete ({len(self.landed)} files)"
+        yield from (f"{path} is again as it was before" for path in self.back)
+        yield from (f"{path} was changed since and is left as it is" for path in self.left)
+
+
+def _settle(repo: git.Repository, journal: Journal) -> _Settled:
+    """End or undo what `journal` began."""
     files.sweep((repo.root / entry.path).parent for entry in journal.entries)
     now = git.head(repo)
     landed = _landed(repo, journal, now)
     if landed and journal.commits:
         assert now is not None
         git.adopt(repo, journal.head, now, journal.index, landed)
-    report = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
+    back, left = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
     for directory in reversed(journal.made):
         files.remove_empty(repo.root / directory)
     if journal.new_branch is not None and not landed:
         git.leave_new_branch(repo, journal.new_branch, back_to=journal.branch, at=journal.head)
-    return [*report, *([f"its commit {now} was complete"] if landed else [])]
+    return _Settled(sorted(landed), back, left)
 
 
 def _landed(repo: git.Repository, journal: Journal, now: str | None) -> set[str]:
@@ -371,8 +387,10 @@ def _landed(repo: git.Repository, journal: Journal, now: str | None) -> set[str]
     return {path for path in paths if new.get(path) != old.get(path)}
 
 
-def _roll_back(top: Path, entries: Iterable[Entry]) -> list[str]:
-    report: list[str] = []
+def _roll_back(top: Path, entries: Iterable[Entry]) -> tuple[list[str], list[str]]:
+    """Put back what still is as it was written. Gives those paths, and those that were changed since."""
+    back: list[str] = []
+    left: list[str] = []
     # Files that were made go first: they make room for those that come back.
     for entry in sorted(entries, key=lambda entry: entry.old is not None):
         place = top / entry.path
@@ -380,14 +398,15 @@ def _roll_back(top: Path, entries: Iterable[Entry]) -> list[str]:
         if old in (present, entry.new):
             continue
         if present != entry.new:
-            report.append(f"{entry.path} was changed since and is left as it is")
-        elif entry.old is None:
+            left.append(entry.path)
+            continue
+        if entry.old is None:
             place.unlink()
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
             files.write(place, entry.old, entry.mode)
-            report.append(f"put {entry.path} back")
-    return report
+        back.append(entry.path)
+    return back, left
 
 
 def _present(place: Path) -> bytes | None:

@@ -36,7 +36,13 @@ class Clone:
 
     def git(self, *arguments: str, stdin: str | None = None, ok: tuple[int, ...] = (0,)) -> str:
         done = subprocess.run(
-            [program("git"), *arguments], cwd=self.root, input=stdin, capture_output=True, text=True, check=False
+            [program("git"), *arguments],
+            cwd=self.root,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=False,
         )
         assert done.returncode in ok, f"git {arguments} ended with {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
