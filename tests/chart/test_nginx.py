@@ -324,6 +324,28 @@ def test_the_traffic_of_guac_is_not_collected_first(render: Render, names: list[
         assert_streams(nginx, "/guac_connect/vnc/upload", own.address("kasm-guac"), 3000)
 
 
+@pytest.mark.parametrize("names", [["kasm-api"], []], ids=["pooled", "by_name"])
+def test_the_body_of_an_api_request_goes_on_as_it_comes(render: Render, names: list[str]) -> None:
+    begun = threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        read_until(connection, b"first")
+        begun.set()
+        read_until(connection, b"_last")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+    with site() as own:
+        own.name(f"kasm-api.{ZONE}", "kasm-api")
+        nginx = own.start(render(values(own)), names=names)
+        server = one_shot_server(own.address("kasm-api"), 8080, talk)
+        with socket.create_connection((nginx.address, PLAIN_PORT), 10) as client:
+            client.sendall(b"POST /api/import HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst")
+            assert begun.wait(10)
+            client.sendall(b"_last")
+            read_until(client, b"done")
+        server.join(10)
+
+
 @pytest.mark.parametrize("target", ["/api/x", f"/desktop/{SESSION}/x", "/guac_connect/uploads/x", "/rpc"])
 def test_a_body_may_have_a_gigabyte_and_no_more(world: Site, pooled: Nginx, target: str) -> None:
     world.backends["kasm-api:8080"].answer = session(host=world.address("agent"))

@@ -126,7 +126,9 @@ http {
     fastcgi_temp_path /var/cache/nginx/fastcgi_temp;
     uwsgi_temp_path /var/cache/nginx/uwsgi_temp;
     scgi_temp_path /var/cache/nginx/scgi_temp;
-    # Large answers wait at the back end, not on the volume.
+    # Bodies go on as they come, and large answers wait at the back end: a few of them on the volume, 1 GB each,
+    # would get the pod evicted.
+    proxy_request_buffering off;
     proxy_max_temp_file_size 0;
 
     proxy_connect_timeout 10s;
