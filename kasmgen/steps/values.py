@@ -35,12 +35,15 @@ def merge(*layers: Mapping[str, Yaml]) -> dict[str, Yaml]:
 
 
 def get(values: Mapping[str, Yaml], path: Path, default: Yaml = None) -> Yaml:
-    """The value at `path`, or `default` where the path ends before."""
+    """The value at `path` ("0", "1", ... for items of a list), or `default` where the path ends before."""
     current: Yaml = values
     for step in path:
-        if not isinstance(current, Mapping) or step not in current:
+        if isinstance(current, list) and step.isdecimal() and int(step) < len(current):
+            current = current[int(step)]
+        elif isinstance(current, Mapping) and step in current:
+            current = current[step]
+        else:
             return default
-        current = current[step]
     return current
 
 
@@ -52,13 +55,15 @@ def put(path: Path, value: Yaml) -> dict[str, Yaml]:
 
 
 def without(values: Mapping[str, Yaml], path: Path) -> dict[str, Yaml]:
-    """`values` without what stands at `path`; mappings that this leaves empty go too."""
+    """`values` without the key at `path`; mappings that this leaves empty go too, but for items of a list."""
     out = dict(values)
     head, rest = path[0], path[1:]
     if head not in out:
         return out
     if not rest:
         del out[head]
+    elif isinstance(out[head], list):
+        out[head] = _without_in_list(out[head], rest)
     elif isinstance(out[head], dict):
         inner = without(out[head], rest)
         if inner:
@@ -68,13 +73,31 @@ def without(values: Mapping[str, Yaml], path: Path) -> dict[str, Yaml]:
     return out
 
 
+def _without_in_list(items: list[Yaml], path: Path) -> list[Yaml]:
+    head, rest = path[0], path[1:]
+    out = list(items)
+    if rest and head.isdecimal() and int(head) < len(out) and isinstance(out[int(head)], dict):
+        out[int(head)] = without(out[int(head)], rest)
+    return out
+
+
 def text_leaves(values: Yaml, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every text below mappings of `values` with its path. Lists are not entered: they are replaced whole."""
+    """Every text and whole number of `values`, as text, with the path of the key to take away with it.
+
+    That is its own key also where it stands in a mapping of a list ("users", "0", "password");
+    other items of a list cannot go alone, so it is the key of the list.
+    """
     if isinstance(values, Mapping):
         for key, value in values.items():
             yield from text_leaves(value, (*path, key))
-    elif isinstance(values, str):
-        yield path, values
+    elif isinstance(values, list):
+        for index, item in enumerate(values):
+            if isinstance(item, Mapping):
+                yield from text_leaves(item, (*path, str(index)))
+            else:
+                yield from ((path, text) for _, text in text_leaves(item))
+    elif isinstance(values, str | int) and not isinstance(values, bool):
+        yield path, str(values)
 
 
 # --- --set -----------------------------------------------------------------
@@ -87,9 +110,7 @@ class _SetParser:
         self.text, self.what, self.at = text, what, 0
 
     def error(self, why: str) -> InputError:
-        return InputError(
-            f"{self.what}: {why}", hint="the form is key.sub=value, lists are key[0]=value or key={a,b}"
-        )
+        return InputError(f"{self.what}: {why}", hint="the form is key.sub=value, lists are key[0]=value or key={a,b}")
 
     def take(self, stops: str) -> tuple[str, str]:
         """Text up to one of `stops` (a backslash keeps the next character), and the stop."""
@@ -130,7 +151,7 @@ class _SetParser:
 
     def index(self, items: list[Yaml]) -> None:
         number, stop = self.take("]")
-        if stop != "]" or not number.isdecimal() or int(number) > MAX_INDEX:
+        if stop != "]" or not re.fullmatch("[0-9]{1,9}", number) or int(number) > MAX_INDEX:
             raise self.error(f"'{number}' is no index of a list")
         position = int(number)
         items.extend([None] * (position + 1 - len(items)))
@@ -178,13 +199,17 @@ def _typed(text: str) -> Yaml:
         return None
     if text == "0":
         return 0
-    if re.fullmatch(r"[-+]?[0-9]+", text) and text[0] != "0" and -(2**63) <= int(text) < 2**63:
+    if re.fullmatch(r"[-+]?[0-9]{1,19}", text) and text[0] != "0" and -(2**63) <= int(text) < 2**63:
         return int(text)
     return text
 
 
-def parse_set(expression: str, what: str = "--set") -> dict[str, Yaml]:
-    """A `--set` expression as values. Raises InputError without repeating a value (it may be a password)."""
-    out: dict[str, Yaml] = {}
+def parse_set(expression: str, what: str = "--set", onto: Mapping[str, Yaml] | None = None) -> dict[str, Yaml]:
+    """A `--set` expression as values, or as what it makes of the values `onto`.
+
+    Only with `onto` does `list[1]=x` keep the other items of a list, as Helm does over its values files.
+    Raises InputError without repeating a value (it may be a password).
+    """
+    out: dict[str, Yaml] = copy.deepcopy(dict(onto or {}))
     _SetParser(expression, what).parse(out)
     return out
