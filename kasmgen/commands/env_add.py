@@ -13,7 +13,7 @@ from kasmgen.commands.init import bootstrap_command
 from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.model import Render, Secret
-from kasmgen.steps import brought, rules
+from kasmgen.steps import brought, rules, secretplan
 from kasmgen.steps.brought import Brought
 from kasmgen.tools import agekeys
 from kasmgen.workspace import EnvironmentFiles, Workspace, load
@@ -51,7 +51,7 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(loaded, workspace, request)
-        sops_config = _sops_config(workspace, request)
+        sops_config = _sops_config(workspace, request, _expected_paths(loaded, workspace, environment))
         planned = pipeline.with_environment(workspace, EnvironmentFiles(environment), sops_config)
         for key_type in pipeline.key_types(loaded, workspace.project, environment):
             order(key_type)
@@ -167,7 +167,16 @@ def _password_file(name: str) -> dict[str, Secret]:
     return {key: Secret(item) for key, item in value.items() if item}
 
 
-def _sops_config(workspace: Workspace, request: Request) -> bytes:
+def _expected_paths(loaded: rendering.LoadedChart, workspace: Workspace, environment: Environment) -> list[str]:
+    """Sealed files that are sure to come, so that the environment's rule stands before people's rules for single files."""
+    project = workspace.project
+    namespace = rendering.namespace_of(project, environment)
+    given = rendering.given_values(loaded, project, environment)
+    secrets = loaded.profile.secrets(environment, namespace, given)
+    return [secretplan.file_path(environment.name, item.id, ()) for item in secrets]
+
+
+def _sops_config(workspace: Workspace, request: Request, paths: Sequence[str]) -> bytes:
     recipients = [rules.check_recipient(text) for text in request.recipients]
     recipients = recipients or list(rules.default_recipients(workspace.sops_config))
     if not recipients:
@@ -175,7 +184,7 @@ def _sops_config(workspace: Workspace, request: Request) -> bytes:
             "--recipient: nobody is named who may decrypt this environment",
             hint="--recipient age1..., or make a key with `kasmgen init --generate-key`",
         )
-    return rules.add_environment(workspace.sops_config, request.name, recipients)
+    return rules.add_environment(workspace.sops_config, request.name, recipients, paths)
 
 
 def _demand_current_base(workspace: Workspace, result: pipeline.Result) -> None:

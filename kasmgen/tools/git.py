@@ -276,6 +276,20 @@ def subjects(repo: Repository) -> list[str]:
     return _git(repo.root, "log", "--format=%s").stdout.decode("utf-8", "replace").splitlines()
 
 
+def resolve(repo: Repository, revision: str) -> str | None:
+    """The commit that a revision names, or None."""
+    if revision.startswith("-"):
+        return None
+    done = _git(repo.root, "rev-parse", "-q", "--verify", f"{revision}^{{commit}}", ok=(0, 1, 128))
+    return _line(done) if done.code == 0 else None
+
+
+def merge_base(repo: Repository, one: str, other: str) -> str | None:
+    """The best common ancestor of two revisions, or None."""
+    done = _git(repo.root, "merge-base", one, other, ok=(0, 1, 128))
+    return _line(done) if done.code == 0 else None
+
+
 def files(repo: Repository) -> list[str]:
     """Every file of the work tree that git tracks or, not being ignored, would add."""
     return sorted(set(_split(_git(repo.root, "ls-files", "-c", "-o", "--exclude-standard", "-z").stdout)))
@@ -642,6 +656,21 @@ def working(repo: Repository) -> list[int]:
         if text.strip().isdigit() and _is_git(int(text)):
             found.append(int(text))
     return found
+
+
+def family(repo: Repository) -> list[int]:
+    """The processes of `working`, and after each its hooks: a git that is ended leaves them running.
+
+    Where /proc does not tell children, the hooks are missing.
+    """
+    return [pid for git in working(repo) for pid in (git, *_descendants(git))]
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in (_content(children) or b"").split():
+            yield int(child)
+            yield from _descendants(int(child))
 
 
 def _is_git(pid: int) -> bool:

@@ -1,0 +1,84 @@
+"""Which files of a repository an overlay's build reads, found without building it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Collection, Iterator
+
+from kasmgen import yamlio
+from kasmgen.errors import InputError
+from kasmgen.yamlio import Yaml
+
+NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+MOST_DIRECTORIES = 1_000
+
+
+def closure(directory: str, files: Collection[str], read: Callable[[str], bytes]) -> frozenset[str]:
+    """Paths that building `directory` may read: its own, and what its kustomizations point to, further down too.
+
+    files: every path of the repository. read: the content of one. Whatever looks like
+    a path in a kustomization and is one counts, so the set may be too large but leaves
+    nothing out. A kustomization that is no YAML points nowhere: its build fails anyway.
+    """
+    below = _Tree(files)
+    found: set[str] = set()
+    waiting = [posixpath.normpath(directory)]
+    seen: set[str] = set()
+    while waiting and len(seen) < MOST_DIRECTORIES:
+        here = waiting.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        found.update(below.directory(here))
+        for name in NAMES:
+            path = posixpath.normpath(f"{here}/{name}")
+            for text in _texts(path, read) if path in below.files else ():
+                target = posixpath.normpath(posixpath.join(here, text))
+                if target in below.files:
+                    found.add(target)
+                elif target not in seen and below.has_directory(target):
+                    waiting.append(target)
+    return frozenset(found)
+
+
+class _Tree:
+    """The repository's files by directory."""
+
+    def __init__(self, files: Collection[str]) -> None:
+        self.files = frozenset(files)
+        self._by_directory: dict[str, set[str]] = {}
+        for path in files:
+            parent = posixpath.dirname(path)
+            while True:
+                self._by_directory.setdefault(parent or ".", set()).add(path)
+                if not parent:
+                    break
+                parent = posixpath.dirname(parent)
+
+    def has_directory(self, path: str) -> bool:
+        return path in self._by_directory
+
+    def directory(self, path: str) -> set[str]:
+        return self._by_directory.get(path, set())
+
+
+def _texts(path: str, read: Callable[[str], bytes]) -> Iterator[str]:
+    try:
+        documents = yamlio.load_all(read(path).decode("utf-8"), path)
+    except (InputError, UnicodeDecodeError):
+        return
+    for document in documents:
+        yield from _leaves(document.value)
+
+
+def _leaves(value: Yaml) -> Iterator[str]:
+    if isinstance(value, str):
+        # Generators name files as `key=path`.
+        if len(value) < 1000 and "\n" not in value:
+            yield value.rpartition("=")[2]
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
