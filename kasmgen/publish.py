@@ -27,6 +27,7 @@ from kasmgen.tools import files, git
 log = logging.getLogger("kasmgen")
 
 _WAIT_SECONDS = 3.0
+_LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def publish(
     if not changes and not (commit and also_commit):
         return Published(None, changes)
     git.check_ready(repo, commit=False)
-    with interrupts.deferred(lambda: git.working(repo)) as interrupt, _alone(repo):
+    with interrupts.deferred(lambda: git.family(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
         # Not before: the lock of a killed run would look like a git at work.
@@ -325,7 +326,7 @@ def recover(repo: git.Repository) -> list[str]:
     are put back that still are what it wrote; others were changed since and stay.
     Raises RepositoryError if another kasmgen, or a git that one has started, is at work.
     """
-    if not (_journal(repo).exists() or any((repo.git_dir / git.OWN).glob("commit-*"))):
+    if not {place.name for place in (repo.git_dir / git.OWN).glob("*")} - {_LOCK}:
         return []
     with interrupts.deferred(lambda: ()), _alone(repo):
         return _recover(repo)
@@ -441,7 +442,7 @@ def _alone(repo: git.Repository) -> Iterator[None]:
     """Hold kasmgen's lock. Raises RepositoryError if another one does, or if the git dir cannot be written."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.lock(repo.git_dir / git.OWN / "lock"))
+            stack.enter_context(files.lock(repo.git_dir / git.OWN / _LOCK))
         except OSError as error:
             raise _fitting(error) from error
         yield
