@@ -168,7 +168,7 @@ def _password_file(name: str) -> dict[str, Secret]:
 
 
 def _expected_paths(loaded: rendering.LoadedChart, workspace: Workspace, environment: Environment) -> list[str]:
-    """Sealed files that are sure to come, so that the environment's rule stands before people's rules for single files."""
+    """Sealed files that are sure to come: the environment's rule has to stand before people's rules for any of them."""
     project = workspace.project
     namespace = rendering.namespace_of(project, environment)
     given = rendering.given_values(loaded, project, environment)
