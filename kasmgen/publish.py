@@ -22,7 +22,7 @@ from kasmgen.model import Tree
 from kasmgen.steps import journal as journals
 from kasmgen.steps import mark
 from kasmgen.steps.journal import Entry, Journal, digest
-from kasmgen.tools import files, git
+from kasmgen.tools import files, git, gitcommit
 
 log = logging.getLogger("kasmgen")
 
@@ -189,7 +189,7 @@ def publish(
     if not changes and not (commit and also_commit):
         return Published(None, changes)
     git.check_ready(repo, commit=False)
-    with interrupts.deferred(lambda: git.family(repo)) as interrupt, _alone(repo):
+    with interrupts.deferred(lambda: gitcommit.family(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
         # Not before: the lock of a killed run would look like a git at work.
@@ -236,7 +236,7 @@ def _publish(
         if branch is not None:
             git.switch_new_branch(repo, branch)
         _apply(repo.root, root, changes, journal, interrupt)
-        made = git.commit_only(repo, in_repo, message) if message is not None else None
+        made = gitcommit.commit_only(repo, in_repo, message) if message is not None else None
     except BaseException as error:
         _undo(repo, journal)
         raise _fitting(error) from error
@@ -326,7 +326,7 @@ def recover(repo: git.Repository) -> list[str]:
     are put back that still are what it wrote; others were changed since and stay.
     Raises RepositoryError if another kasmgen, or a git that one has started, is at work.
     """
-    if not {place.name for place in (repo.git_dir / git.OWN).glob("*")} - {_LOCK}:
+    if not {place.name for place in (repo.git_dir / gitcommit.OWN).glob("*")} - {_LOCK}:
         return []
     with interrupts.deferred(lambda: ()), _alone(repo):
         return _recover(repo)
@@ -334,7 +334,7 @@ def recover(repo: git.Repository) -> list[str]:
 
 def _recover(repo: git.Repository) -> list[str]:
     _wait_for_git(repo)
-    report = [f"removed {lock}, which a killed git had left" for lock in git.clear(repo)]
+    report = [f"removed {lock}, which a killed git had left" for lock in gitcommit.clear(repo)]
     place = _journal(repo)
     files.sweep([place.parent])
     if not place.exists():
@@ -367,7 +367,7 @@ def _settle(repo: git.Repository, journal: Journal) -> _Settled:
     landed = _landed(repo, journal, now)
     if landed and journal.commits:
         assert now is not None
-        git.adopt(repo, journal.head, now, journal.index, landed)
+        gitcommit.adopt(repo, journal.head, now, journal.index, landed)
     back, left = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
     for directory in reversed(journal.made):
         files.remove_empty(repo.root / directory)
@@ -419,7 +419,7 @@ def _present(place: Path) -> bytes | None:
 
 def _wait_for_git(repo: git.Repository) -> None:
     until = time.monotonic() + _WAIT_SECONDS
-    while pids := git.working(repo):
+    while pids := gitcommit.working(repo):
         if time.monotonic() > until:
             raise RepositoryError(
                 f"a kasmgen was killed, and the `git commit` it had started is still at work (process {pids[0]})",
@@ -429,7 +429,7 @@ def _wait_for_git(repo: git.Repository) -> None:
 
 
 def _journal(repo: git.Repository) -> Path:
-    return repo.git_dir / git.OWN / "journal"
+    return repo.git_dir / gitcommit.OWN / "journal"
 
 
 def _end(repo: git.Repository) -> None:
@@ -442,7 +442,7 @@ def _alone(repo: git.Repository) -> Iterator[None]:
     """Hold kasmgen's lock. Raises RepositoryError if another one does, or if the git dir cannot be written."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.lock(repo.git_dir / git.OWN / _LOCK))
+            stack.enter_context(files.lock(repo.git_dir / gitcommit.OWN / _LOCK))
         except OSError as error:
             raise _fitting(error) from error
         yield

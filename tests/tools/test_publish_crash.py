@@ -318,6 +318,20 @@ def test_a_second_kasmgen_is_refused_at_once_and_told_who_is_first(clone: Clone,
     assert publish.publish(clone.repo, clone.root, second, message="Second").commit == clone.head
 
 
+def test_an_index_that_somebody_holds_follows_with_the_next_run(clone: Clone) -> None:
+    before = clone.snapshot()
+    # As `git commit -a` does while its editor is open.
+    clone.hook("pre-commit", "touch .git/index.lock")
+    changes = publish.Changes(NEW, frozenset(["base/b/y.yaml"]))
+    with pytest.raises(RepositoryError, match=r"committed as [0-9a-f]{40}, but the index could not follow") as caught:
+        publish.publish(clone.repo, clone.root, changes, message="Change")
+    assert "next kasmgen command" in caught.value.hint
+    (clone.root / ".git/index.lock").unlink()
+    (clone.root / ".git/hooks/pre-commit").unlink()
+    assert "its commit was complete (4 files)" in publish.recover(clone.repo)
+    assert assert_whole_or_nothing(clone, before)
+
+
 def test_many_at_once_leave_one_commit_each_or_an_error(clone: Clone) -> None:
     head = clone.head
     specs = [{"root": str(clone.root), "tree": {f"own/{n}.yaml": f"n: {n}\n"}} for n in range(4)]
