@@ -8,22 +8,58 @@ from collections.abc import Iterable, Iterator
 from kasmgen.model import Object
 from kasmgen.yamlio import Yaml
 
-# Kinds of Kubernetes itself that have no namespace (kubectl api-resources --namespaced=false),
-# and the cluster-scoped kinds of projects that charts bring objects for.
-_CLUSTER_SCOPED = frozenset(
-    """
-    Namespace Node PersistentVolume ComponentStatus
-    CustomResourceDefinition APIService ClusterTrustBundle
-    MutatingWebhookConfiguration ValidatingWebhookConfiguration
-    ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
-    MutatingAdmissionPolicy MutatingAdmissionPolicyBinding
-    ClusterRole ClusterRoleBinding CertificateSigningRequest
-    StorageClass CSIDriver CSINode VolumeAttachment VolumeAttributesClass
-    PriorityClass RuntimeClass IngressClass FlowSchema PriorityLevelConfiguration
-    IPAddress ServiceCIDR DeviceClass ResourceSlice DeviceTaintRule PodSecurityPolicy StorageVersion
-    SelfSubjectReview SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview TokenReview
-    GatewayClass AdminNetworkPolicy BaselineAdminNetworkPolicy VolumeSnapshotClass VolumeSnapshotContent
-    """.split()  # noqa: SIM905 - reads as the table it is
+# Kinds without a namespace by group: those of Kubernetes itself (kubectl api-resources --namespaced=false),
+# then those of projects that charts bring objects for without the definition beside them.
+_CLUSTER_SCOPED: dict[str, frozenset[str]] = {
+    group: frozenset(kinds.split())
+    for group, kinds in {
+        "": "Namespace Node PersistentVolume ComponentStatus",
+        "apiextensions.k8s.io": "CustomResourceDefinition",
+        "apiregistration.k8s.io": "APIService",
+        "admissionregistration.k8s.io": """
+            MutatingWebhookConfiguration ValidatingWebhookConfiguration
+            ValidatingAdmissionPolicy ValidatingAdmissionPolicyBinding
+            MutatingAdmissionPolicy MutatingAdmissionPolicyBinding""",
+        "authentication.k8s.io": "TokenReview SelfSubjectReview",
+        "authorization.k8s.io": "SelfSubjectAccessReview SelfSubjectRulesReview SubjectAccessReview",
+        "certificates.k8s.io": "CertificateSigningRequest ClusterTrustBundle",
+        "flowcontrol.apiserver.k8s.io": "FlowSchema PriorityLevelConfiguration",
+        "internal.apiserver.k8s.io": "StorageVersion",
+        "networking.k8s.io": "IngressClass IPAddress ServiceCIDR",
+        "node.k8s.io": "RuntimeClass",
+        "policy": "PodSecurityPolicy",
+        "rbac.authorization.k8s.io": "ClusterRole ClusterRoleBinding",
+        "resource.k8s.io": "DeviceClass ResourceSlice DeviceTaintRule",
+        "scheduling.k8s.io": "PriorityClass",
+        "storage.k8s.io": "StorageClass CSIDriver CSINode VolumeAttachment VolumeAttributesClass",
+        "storagemigration.k8s.io": "StorageVersionMigration",
+        "gateway.networking.k8s.io": "GatewayClass",
+        "policy.networking.k8s.io": "AdminNetworkPolicy BaselineAdminNetworkPolicy ClusterNetworkPolicy",
+        "snapshot.storage.k8s.io": "VolumeSnapshotClass VolumeSnapshotContent",
+        "apiextensions.crossplane.io": "CompositeResourceDefinition Composition CompositionRevision",
+        "cilium.io": "CiliumClusterwideNetworkPolicy CiliumNode CiliumLoadBalancerIPPool",
+        "crd.projectcalico.org": "GlobalNetworkPolicy GlobalNetworkSet IPPool BGPConfiguration BGPPeer",
+        "elbv2.k8s.aws": "IngressClassParams",
+        "karpenter.k8s.aws": "EC2NodeClass",
+        "karpenter.sh": "NodePool NodeClaim",
+        "operator.tigera.io": "Installation APIServer",
+        "pkg.crossplane.io": "Provider Configuration Function DeploymentRuntimeConfig",
+        "projectcalico.org": "GlobalNetworkPolicy GlobalNetworkSet IPPool BGPConfiguration BGPPeer",
+        "templates.gatekeeper.sh": "ConstraintTemplate",
+    }.items()
+}
+
+# Namespaced kinds of custom groups whose name begins as that of a cluster-scoped one.
+_NAMESPACED = frozenset(
+    [
+        ("cluster.x-k8s.io", "ClusterClass"),
+        ("addons.cluster.x-k8s.io", "ClusterResourceSet"),
+        ("addons.cluster.x-k8s.io", "ClusterResourceSetBinding"),
+        ("operators.coreos.com", "ClusterServiceVersion"),
+        ("logging.openshift.io", "ClusterLogging"),
+        ("logging.openshift.io", "ClusterLogForwarder"),
+        ("observability.openshift.io", "ClusterLogForwarder"),
+    ]
 )
 
 
@@ -42,16 +78,19 @@ def custom_scopes(objects: Iterable[Object]) -> dict[tuple[str, str], bool]:
 def has_namespace(obj: Object, scopes: dict[tuple[str, str], bool]) -> bool:
     """Whether objects of this kind live in a namespace.
 
-    A definition in `scopes` decides. Without one, a kind of the table or one
-    named Cluster... (ClusterIssuer, ClusterSecretStore, ...) is cluster-scoped,
-    any other kind is namespaced.
+    A definition in `scopes` decides, then the tables of this module. What neither
+    knows and is named Cluster... (ClusterIssuer, ClusterSecretStore, ...) has a
+    namespace only if the chart gives it one; any other kind is namespaced.
     """
     kind, group = str(obj.get("kind")), str(obj.get("apiVersion")).rpartition("/")[0]
     if (group, kind) in scopes:
         return scopes[(group, kind)]
-    if kind in _CLUSTER_SCOPED:
+    if kind in _CLUSTER_SCOPED.get(group, ()):
         return False
-    return not ("." in group and re.match(r"Cluster[A-Z]", kind))
+    if "." in group and re.match(r"Cluster[A-Z]", kind) and (group, kind) not in _NAMESPACED:
+        metadata = obj.get("metadata")
+        return isinstance(metadata, dict) and bool(metadata.get("namespace"))
+    return True
 
 
 def pod_template(obj: Object) -> Yaml:
@@ -81,35 +120,40 @@ _WORKLOADS = frozenset(
 CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
+def _items(holder: Yaml, key: str) -> Iterator[dict[str, Yaml]]:
+    """The mappings of the list at `key`; nothing where there is no such list."""
+    found = holder.get(key) if isinstance(holder, dict) else None
+    yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
+
+
 def containers(pod_spec: Yaml) -> Iterator[dict[str, Yaml]]:
     """All containers of a pod spec."""
-    if isinstance(pod_spec, dict):
-        for name in CONTAINER_LISTS:
-            for container in pod_spec.get(name) or ():
-                if isinstance(container, dict):
-                    yield container
+    for name in CONTAINER_LISTS:
+        yield from _items(pod_spec, name)
 
 
 def secrets_used(pod_spec: Yaml) -> set[str]:
     """Names of the Secrets whose content the pod reads: volumes and environment, not pull credentials."""
-    if not isinstance(pod_spec, dict):
-        return set()
-    found: set[str] = set()
+    return {
+        reference[key]
+        for reference, key in _references(pod_spec)
+        if isinstance(reference, dict) and isinstance(reference.get(key), str)
+    }
 
-    def add(reference: Yaml, key: str = "name") -> None:
-        if isinstance(reference, dict) and isinstance(reference.get(key), str):
-            found.add(reference[key])
 
-    for volume in pod_spec.get("volumes") or ():
-        if isinstance(volume, dict):
-            add(volume.get("secret"), "secretName")
-            projected = volume.get("projected")
-            for source in (projected.get("sources") or ()) if isinstance(projected, dict) else ():
-                add(source.get("secret") if isinstance(source, dict) else None)
+def _references(pod_spec: Yaml) -> Iterator[tuple[Yaml, str]]:
+    """What may refer to a Secret, and the key that holds its name."""
+    for volume in _items(pod_spec, "volumes"):
+        yield volume.get("secret"), "secretName"
+        for source in _items(volume.get("projected"), "sources"):
+            yield source.get("secret"), "name"
+        for driver in ("csi", "cephfs", "rbd", "iscsi", "flexVolume", "scaleIO", "storageos"):
+            holder = volume.get(driver)
+            if isinstance(holder, dict):
+                yield holder.get("nodePublishSecretRef") or holder.get("secretRef"), "name"
     for container in containers(pod_spec):
-        for variable in container.get("env") or ():
-            source = variable.get("valueFrom") if isinstance(variable, dict) else None
-            add(source.get("secretKeyRef") if isinstance(source, dict) else None)
-        for source in container.get("envFrom") or ():
-            add(source.get("secretRef") if isinstance(source, dict) else None)
-    return found
+        for variable in _items(container, "env"):
+            value_from = variable.get("valueFrom")
+            yield value_from.get("secretKeyRef") if isinstance(value_from, dict) else None, "name"
+        for source in _items(container, "envFrom"):
+            yield source.get("secretRef"), "name"

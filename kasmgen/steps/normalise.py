@@ -6,14 +6,14 @@ what it did to `notes`. None of them changes its argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Note, Object, Render, Rendered, ResourceId
-from kasmgen.steps import kinds
+from kasmgen.steps import compare, kinds
 from kasmgen.yamlio import Yaml
 
 FLUX = "kustomize.toolkit.fluxcd.io"
@@ -28,11 +28,16 @@ _HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 @dataclass
 class Context:
-    """What a normalisation may know beside the object, and where it writes what it did."""
+    """What a normalisation may know beside the object, and where it writes what it did.
+
+    selected: Helm's labels that some selector asks pods for. selected_anywhere: those that
+    it may ask any object for.
+    """
 
     namespace: str
     scopes: dict[tuple[str, str], bool] = field(default_factory=dict)
     selected: frozenset[str] = frozenset()
+    selected_anywhere: frozenset[str] = frozenset()
     notes: list[Note] = field(default_factory=list)
 
     def note(self, rule: str, obj: Object, detail: str = "") -> None:
@@ -88,10 +93,20 @@ def hooks(obj: Object, context: Context) -> Object | None:
     return {**obj, "metadata": _without(_metadata(obj), "annotations", gone)}
 
 
+def empty_annotations(obj: Object, context: Context) -> Object:
+    """Annotations with nothing in them go: kustomize drops them, and Kubernetes does not keep them either."""
+    metadata = _metadata(obj)
+    if "annotations" not in metadata or metadata["annotations"] not in (None, {}):
+        return obj
+    context.note("empty annotations removed", obj)
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "annotations"}}
+
+
 def helm_labels(obj: Object, context: Context) -> Object:
     """Labels that say "managed by Helm" and the chart's version go, in templates too.
 
-    A label that some selector asks for stays where pods carry it, or nothing would be selected any more.
+    A label that some selector asks for stays where pods carry it, or nothing would be selected any more;
+    on other objects it stays where a custom resource asks for it (a ServiceMonitor selects Services).
     """
 
     def strip(holder: Yaml, *, template: bool) -> Yaml:
@@ -103,7 +118,7 @@ def helm_labels(obj: Object, context: Context) -> Object:
             for key in _HELM_LABELS
             if key in labels
             and (key != "app.kubernetes.io/managed-by" or labels[key] == "Helm")
-            and not (template and key in context.selected)
+            and key not in (context.selected if template else context.selected_anywhere)
         ]
         return {**holder, "metadata": _without(holder["metadata"], "labels", gone)} if gone else holder
 
@@ -119,9 +134,7 @@ def _strip_templates(spec: dict[str, Yaml], strip: Callable[..., Yaml]) -> dict[
         out["template"] = strip(out["template"], template=True)
     if isinstance(out.get("jobTemplate"), dict):
         job = strip(out["jobTemplate"], template=False)
-        out["jobTemplate"] = (
-            {**job, "spec": _strip_templates(_mapping(job, "spec"), strip)} if "spec" in job else job
-        )
+        out["jobTemplate"] = {**job, "spec": _strip_templates(_mapping(job, "spec"), strip)} if "spec" in job else job
     if isinstance(out.get("volumeClaimTemplates"), list):
         out["volumeClaimTemplates"] = [strip(claim, template=False) for claim in out["volumeClaimTemplates"]]
     return out
@@ -137,9 +150,7 @@ def namespaces(obj: Object, context: Context) -> Object:
         return {**obj, "metadata": {k: v for k, v in metadata.items() if k != "namespace"}}
     if metadata.get("namespace"):
         if metadata["namespace"] != context.namespace:
-            context.note(
-                "namespace is not the release's", obj, f"{metadata['namespace']}, kept as the chart has it"
-            )
+            context.note("namespace is not the release's", obj, f"{metadata['namespace']}, kept as the chart has it")
         return obj
     context.note("namespace filled in", obj, context.namespace)
     return {**obj, "metadata": {**metadata, "namespace": context.namespace}}
@@ -187,18 +198,14 @@ def _unique_in_container(container: dict[str, Yaml], obj: Object, context: Conte
     return out
 
 
-def _unique(
-    items: list[Yaml], keys: tuple[str, ...], obj: Object, where: str, context: Context
-) -> list[Yaml]:
+def _unique(items: list[Yaml], keys: tuple[str, ...], obj: Object, where: str, context: Context) -> list[Yaml]:
     def key_of(item: Yaml) -> tuple[Yaml, ...] | None:
         if not isinstance(item, dict) or item.get(keys[0]) is None:
             return None
         return tuple(str(item.get(k) or ("TCP" if k == "protocol" else "")) for k in keys)
 
     last = {key: position for position, item in enumerate(items) if (key := key_of(item)) is not None}
-    kept = [
-        item for position, item in enumerate(items) if (key := key_of(item)) is None or last[key] == position
-    ]
+    kept = [item for position, item in enumerate(items) if (key := key_of(item)) is None or last[key] == position]
     if len(kept) == len(items):
         return items
     names = sorted(
@@ -273,6 +280,7 @@ def keep_data(obj: Object, context: Context) -> Object:
 # The order matters only for `substitution`, which looks at what the others left.
 NORMALISATIONS: tuple[Normalisation, ...] = (
     hooks,
+    empty_annotations,
     helm_labels,
     namespaces,
     list_duplicates,
@@ -286,24 +294,48 @@ NORMALISATIONS: tuple[Normalisation, ...] = (
 
 
 def _unwrapped(value: Yaml, source: str) -> list[Object]:
-    """The objects of one document; a `kind: List` stands for its items."""
+    """The objects of one document; a `kind: List` stands for its items, and so does what Helm takes for one."""
     if not isinstance(value, dict):
-        raise InputError(f"{source}: a document is no Kubernetes object but {type(value).__name__}")
-    if value.get("kind") == "List" and isinstance(value.get("items"), list):
-        return [obj for item in value["items"] for obj in _unwrapped(item, source)]
+        raise InputError(f"{source}: a document is no Kubernetes object but {compare.kind(value)}")
+    items = value.get("items")
+    if isinstance(items, list) or (value.get("kind") == "List" and items is None):
+        return [obj for item in items or () for obj in _unwrapped(item, source)]
+    try:
+        ResourceId.of(value)
+    except InputError as error:
+        raise InputError(f"{source}: {error.message}", hint=error.hint) from None
     return [value]
 
 
-def _selected_labels(objects: Iterable[Object]) -> frozenset[str]:
-    """Labels that a selector of some object asks for."""
-    found: set[str] = set()
+# Selectors in objects of these groups ask for pods; those of any other group may ask for anything.
+_SELECT_PODS = frozenset(["", "apps", "batch", "extensions", "policy", "networking.k8s.io"])
+
+
+def selected_labels(objects: Iterable[Object]) -> tuple[frozenset[str], frozenset[str]]:
+    """Helm's labels that some selector of `objects` asks for: of pods, and of objects of any kind."""
+    found: dict[bool, set[str]] = {True: set(), False: set()}
     for obj in objects:
+        group = str(obj.get("apiVersion")).rpartition("/")[0]
         spec = obj.get("spec")
-        selector = spec.get("selector") if isinstance(spec, dict) else None
-        for holder in (selector, selector.get("matchLabels") if isinstance(selector, dict) else None):
-            if isinstance(holder, dict):
-                found.update(key for key in holder if key in _HELM_LABELS)
-    return frozenset(found)
+        direct = spec.get("selector") if isinstance(spec, dict) else None
+        asked = {*_asked_for(obj), *(direct if isinstance(direct, dict) else ())}
+        found[group in _SELECT_PODS].update(asked.intersection(_HELM_LABELS))
+    return frozenset(found[True] | found[False]), frozenset(found[False])
+
+
+def _asked_for(value: Yaml) -> Iterator[str]:
+    """Labels in every `matchLabels` and `matchExpressions` below `value`."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _asked_for(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key == "matchLabels" and isinstance(item, dict):
+                yield from item
+            elif key == "matchExpressions" and isinstance(item, list):
+                yield from (str(part.get("key")) for part in item if isinstance(part, dict))
+            else:
+                yield from _asked_for(item)
 
 
 def parse(
@@ -316,9 +348,7 @@ def parse(
         for document in load(text, template):
             found = _unwrapped(document.value, template)
             objects += [(template, obj) for obj in found]
-            notes += [
-                Note("duplicate key, the last one kept", _name(found), path) for path in document.duplicates
-            ]
+            notes += [Note("duplicate key, the last one kept", _name(found), path) for path in document.duplicates]
     return objects, notes
 
 
@@ -340,7 +370,7 @@ def normalise(
     """
     parsed, notes = parse(texts, load)
     plain = [obj for _, obj in parsed]
-    context = Context(namespace, kinds.custom_scopes(plain), _selected_labels(plain), notes)
+    context = Context(namespace, kinds.custom_scopes(plain), *selected_labels(plain), notes)
     objects: dict[ResourceId, Rendered] = {}
     secrets: dict[ResourceId, Rendered] = {}
     for template, obj in parsed:
