@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from kasmgen.model import Object, ResourceId
+from kasmgen.steps import jsonpatch
 from kasmgen.steps import patch as patches
+from kasmgen.steps.compare import Difference
 from kasmgen.steps.patch import Patch
 
 _NAME_LIMIT = 200
@@ -24,11 +26,14 @@ class Assembly:
     patches: id in the base -> its patch. added: objects that the base lacks.
     becomes: id in the base -> id in the environment, for every object that both
     have; the two differ where the environment has another namespace.
+    beyond: where an object has something that no patch can bring out. Its patch
+    is there, but the build of it fails or differs.
     """
 
     patches: Mapping[ResourceId, Patch]
     added: Mapping[ResourceId, Object]
     becomes: Mapping[ResourceId, ResourceId]
+    beyond: tuple[Difference, ...] = ()
 
 
 def patched(
@@ -39,31 +44,55 @@ def patched(
     """What makes `want` of `base`.
 
     json_only: objects, by their id in the base or in `want`, for which a
-    strategic merge patch turned out not to be exact.
+    strategic merge patch turned out not to be exact. An object in another
+    namespace that no JSON patch can move is taken out and put in anew.
     """
-    becomes = _pairs(base, want)
-    alike = Counter(map(_as_a_target_sees_it, base))
+    shared = _namesakes([*base, *want])
+    becomes = {
+        key: other
+        for key, other in _pairs(base, want).items()
+        if key == other or (key not in shared and jsonpatch.carries(want[other]))
+    }
     found: dict[ResourceId, Patch] = {}
     for key in sorted(base):
         other = becomes.get(key)
         only_json = key in json_only or other in json_only
         made = _patch(base[key], want[other] if other else None, only_json)
         if made is not None:
-            shared = not key.group and alike[_as_a_target_sees_it(key)] > 1
-            found[key] = _by_identity(made, base[key], want.get(other or key)) if shared else made
+            found[key] = _by_identity(made, base[key], want.get(key)) if key in shared else made
     taken = set(becomes.values())
-    return Assembly(found, {key: want[key] for key in sorted(want) if key not in taken}, becomes)
+    added = {key: want[key] for key in sorted(want) if key not in taken}
+    return Assembly(found, added, becomes, tuple(_beyond(found, want, becomes, shared)))
 
 
 def _patch(base: Object, want: Object | None, only_json: bool) -> Patch | None:
     if want is None:
         return patches.delete(base)
-    return patches.compute(base, want, form="json" if only_json else "auto")
+    return patches.compute(base, want, form="json" if only_json and jsonpatch.carries(want) else "auto")
 
 
-def _as_a_target_sees_it(key: ResourceId) -> tuple[str, str, str]:
-    """A target cannot say "the core group": without a group it meets every group."""
-    return key.kind, key.namespace, key.name
+def _beyond(
+    found: Mapping[ResourceId, Patch],
+    want: Mapping[ResourceId, Object],
+    becomes: Mapping[ResourceId, ResourceId],
+    shared: frozenset[ResourceId],
+) -> Iterator[Difference]:
+    for key, made in found.items():
+        if made.form == "json":
+            for path, why in jsonpatch.obstacles(want[becomes[key]]):
+                yield Difference(becomes[key], path, why)
+            if key in shared:
+                yield Difference(becomes[key], "", "no target tells it from its namesake of another group")
+
+
+def _namesakes(keys: Iterable[ResourceId]) -> frozenset[ResourceId]:
+    """Objects of the core group whose kind, namespace and name one of another group has too.
+
+    A target cannot say "the core group": without a group it meets every group.
+    """
+    keys = set(keys)
+    grouped = {(key.kind, key.namespace, key.name) for key in keys if key.group}
+    return frozenset(key for key in keys if not key.group and (key.kind, key.namespace, key.name) in grouped)
 
 
 def _by_identity(made: Patch, base: Object, want: Object | None) -> Patch:

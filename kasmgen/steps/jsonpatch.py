@@ -22,7 +22,6 @@ _NAMES = ("name", "host", "mountPath", "devicePath", "containerPort", "port", "p
 _TEST_LENGTH = 80
 _MOST_PAIRS = 4_000_000
 _EXACT_INTEGER = 2**53
-"""kustomize reads the object as JSON with 64-bit floats; beyond this an integer loses digits."""
 
 
 class _Unguarded(Exception):  # noqa: N818 - an answer between the functions of this module, no error
@@ -38,12 +37,30 @@ def operations(base: Object, want: Object) -> Operations:
     return list(_mapping("", base, want))
 
 
-def loses_digits(value: Yaml) -> bool:
-    """Whether kustomize changes an integer in `value` as soon as a JSON patch touches the object."""
-    if isinstance(value, dict):
-        return any(map(loses_digits, value.values()))
-    if isinstance(value, list):
-        return any(map(loses_digits, value))
+def obstacles(want: Yaml, path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and reason of everything in `want` that kustomize's JSON patches cannot bring out, whatever they touch.
+
+    kustomize writes the patched object as JSON, reads it with 64-bit floats, and
+    reads back the YAML that it makes of that.
+    """
+    if isinstance(want, dict):
+        for key, value in want.items():
+            yield from obstacles(value, pointer(path, key))
+    elif isinstance(want, list):
+        for index, value in enumerate(want):
+            yield from obstacles(value, pointer(path, index))
+    elif _loses_digits(want):
+        yield path, f"the integer {want} would lose digits in a JSON patch"
+    elif isinstance(want, str) and want.startswith("\t") and "\n" in want:
+        yield path, "a text of several lines that begins with a tab does not survive a JSON patch"
+
+
+def carries(want: Yaml) -> bool:
+    """Whether a JSON patch can give exactly `want`."""
+    return next(obstacles(want), None) is None
+
+
+def _loses_digits(value: Yaml) -> bool:
     return isinstance(value, int) and abs(value) > _EXACT_INTEGER
 
 
@@ -127,7 +144,7 @@ def _telling(path: str, item: Yaml) -> Iterator[tuple[str, Yaml]]:
 def _is_short(item: Yaml) -> bool:
     if isinstance(item, str):
         return len(item) <= _TEST_LENGTH and "\n" not in item
-    return isinstance(item, int) and not loses_digits(item)
+    return isinstance(item, int) and not _loses_digits(item)
 
 
 def _tokens(items: list[Yaml]) -> list[str]:

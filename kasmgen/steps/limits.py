@@ -43,6 +43,8 @@ def _annotations(obj: Object) -> Iterator[tuple[str, str]]:
     for key, value in annotations.items():
         if not isinstance(value, str):
             yield pointer(path, key), f"kustomize turns the annotation {short(value)} into text"
+        elif value.startswith("\t") and "\n" in value:
+            yield pointer(path, key), "kustomize cannot write an annotation of several lines that begins with a tab"
         elif _OWN_ANNOTATIONS.fullmatch(key):
             yield pointer(path, key), "kustomize keeps this annotation for itself"
 

@@ -37,7 +37,7 @@ def compute(base: Object, want: Object, *, form: Literal["auto", "json"] = "auto
     """The patch that makes `want` of `base`; None if they are equal.
 
     "auto" prefers a strategic merge patch where kustomize's merge is exact and
-    it is not much longer. "json" is exact for everything that kustomize can carry.
+    it is not much longer. "json" is exact for all that `jsonpatch.carries`.
     Raises ValueError if the two are objects of different kind or name.
     """
     key = ResourceId.of(base)
@@ -48,7 +48,7 @@ def compute(base: Object, want: Object, *, form: Literal["auto", "json"] = "auto
         return None
     operations = jsonpatch.operations(base, want)
     merged = _merge(base, want) if form == "auto" else None
-    if merged is not None and (_reads_well(merged, operations) or jsonpatch.loses_digits([base, want])):
+    if merged is not None and (_reads_well(merged, operations) or not jsonpatch.carries(want)):
         return Patch(key, "merge", merged, _version(base))
     return Patch(key, "json", operations, _version(base))
 

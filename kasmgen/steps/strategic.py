@@ -71,7 +71,7 @@ def _marks(base: Object, want: Object) -> Object:
         if equal(old, new) and (name in base) == (name in want):
             continue
         if not all(_is_text_map(value) for value in (old, new) if value is not None):
-            raise Inexpressible(f"metadata.{name} is not a mapping of text")
+            raise Inexpressible(f"metadata.{name} is not a mapping of plain text")
         if old is None and name in base:
             raise Inexpressible(f"metadata.{name} is null")
         if not new and (not old or (name == "labels") == (new is None)):
@@ -85,7 +85,9 @@ def _marks(base: Object, want: Object) -> Object:
 
 
 def _is_text_map(value: Yaml) -> bool:
-    return isinstance(value, dict) and all(isinstance(v, str) for v in value.values()) and DIRECTIVE not in value
+    if not isinstance(value, dict) or DIRECTIVE in value:
+        return False
+    return all(isinstance(text, str) and not text.startswith("\t") for text in value.values())
 
 
 # --- mappings --------------------------------------------------------------
@@ -112,6 +114,9 @@ def _changed(base: Yaml, want: Yaml, key: str, known: Schema) -> Yaml:
     if kind(base) != kind(want):
         # kustomize keeps the quotes that the old value had, so a number becomes text.
         raise Inexpressible(f"{key} changes its type")
+    if isinstance(want, str) and want.startswith("\t"):
+        # In the style of the old value, which may be a block, where a tab cannot come first.
+        raise Inexpressible(f"{key} begins with a tab")
     if isinstance(want, dict):
         below = known.below(key)
         return _shorter(lambda: _mapping(base, want, below), lambda: _replaced_mapping(want, below))

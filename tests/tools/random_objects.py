@@ -17,7 +17,17 @@ TEXTS = [
     *["0755", "0o644", "0x10", "1_000", "08", "1e3", "5e10", "1.10", "12:30", "2024-01-01", "1", "0"],
     *["tab\there", "\tleading tab", "trailing ", "  leading", "a: b", "# c", "- x", "{}", "[]", "!tag", "%x"],
     *["@x", "`x`", "'q'", '"q"', "\\n", "a\\", "<a>&b", "a/b", "a~b", "--- a", "...", "key=val"],
-    *["line1\nline2\n", "line1\nline2", "\n\nx\n", "a\n b\n  c\n", "t\tx\ny \n", "#\n#x\n", "c\rd", "\r\nx"],
+    *[
+        "\tlead\n\ttab\n",
+        "line1\nline2\n",
+        "line1\nline2",
+        "\n\nx\n",
+        "a\n b\n  c\n",
+        "t\tx\ny \n",
+        "#\n#x\n",
+        "c\rd",
+        "\r\nx",
+    ],
     *["${FOO}", "$(REF)", "$$", "${a:-b}", "é ü 漢字 \U0001f511", "a\u2028b", "\ufeffb", "\u00a0c", "x" * 3000],
 ]
 KEYS = [
@@ -271,7 +281,7 @@ def an_object(r: Random, kind: str, name: str) -> Any:
             r,
             0.6,
             labels=lambda: {key: text(r) for key in some(r, "app app.kubernetes.io/name x y", 3)},
-            annotations=lambda: {key: text(r) for key in some(r, "a b.io/c d~e yes", 3) or ["a"]},
+            annotations=lambda: {key: text(r).lstrip("\t") for key in some(r, "a b.io/c d~e yes", 3) or ["a"]},
         ),
         **maybe(r, 0.08, finalizers=lambda: some(r, "f/a f/b f/c", 3)),
     }

@@ -106,6 +106,7 @@ def object_with(**parts: Any) -> Any:
         (object_with(metadata={"annotations": {}}), "/metadata/annotations"),
         (object_with(metadata={"annotations": None}), "/metadata/annotations"),
         (object_with(metadata={"annotations": {"a": 1}}), "/metadata/annotations/a"),
+        (object_with(metadata={"annotations": {"a": "\tx\n"}}), "/metadata/annotations/a"),
         (
             object_with(metadata={"annotations": {"config.kubernetes.io/local-config": "true"}}),
             "/metadata/annotations/config.kubernetes.io~1local-config",
