@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kasmgen import overlays, rendering, verify
 from kasmgen.config import ChartRef, Environment, Project
+from kasmgen.errors import KasmgenError
 from kasmgen.model import Render
 from kasmgen.steps import certificates, layout
 from kasmgen.steps.secretplan import Sources
@@ -31,6 +32,8 @@ UPSTREAM_LIKE = Path(__file__).parent.parent / "charts" / "upstream-like"
 QUIET = settings(
     max_examples=int(os.environ.get("KASMGEN_EXAMPLES", "12")),
     deadline=None,
+    # An example costs half a second: what fails is said as it is and not made smaller first.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -198,3 +201,48 @@ def _emptied(patch: str) -> str:
     value = yamlio.load(patch)
     metadata = {key: item for key, item in value["metadata"].items() if key in ("name", "namespace")}
     return yamlio.dump({"apiVersion": value["apiVersion"], "kind": value["kind"], "metadata": metadata})
+
+
+# --- the nasty chart ---------------------------------------------------------------
+
+
+TEXT = st.sampled_from(
+    ["plain", "0755", "yes", "é ${x} $$", "tab\there", "trailing ", "1e3", "", "a: b", "- x", "x" * 300]
+)
+NASTY_VALUES = st.fixed_dictionaries(
+    {"token": st.sampled_from(["t", "0644"])},
+    optional={
+        "replicas": st.integers(0, 5),
+        "tag": TAG,
+        "initOrder": st.permutations(["first", "second", "third"]).map(list),
+        "extraEnv": st.lists(
+            st.fixed_dictionaries({"name": st.sampled_from(["A", "B", "C", "D"]), "value": TEXT}), max_size=4
+        ),
+        "storage": st.sampled_from(["memory", "claim", "config"]),
+        "arguments": st.lists(TEXT, max_size=4),
+        "tolerations": st.lists(st.fixed_dictionaries({"key": LABEL, "operator": st.just("Exists")}), max_size=2),
+        "hosts": st.lists(HOST, min_size=1, max_size=3, unique=True),
+        "podAnnotations": st.dictionaries(LABEL, TEXT, max_size=3),
+        "limits": st.fixed_dictionaries({}, optional={"cpu": CPU, "memory": MEMORY}),
+        "monitoring": st.fixed_dictionaries({"enabled": st.booleans()}),
+        "widget": st.fixed_dictionaries({"size": st.integers(0, 3), "swapped": st.booleans()}),
+        "hooks": st.fixed_dictionaries({"enabled": st.booleans()}),
+        "nasty-sub": st.fixed_dictionaries({"enabled": st.booleans(), "greeting": TEXT}),
+    },
+)
+
+
+@QUIET
+@given(shared=NASTY_VALUES, own=NASTY_VALUES, namespace=st.sampled_from(["", "elsewhere"]))
+def test_the_nasty_chart_is_exact(
+    run: rendering.Kitchen, shared: dict[str, Any], own: dict[str, Any], namespace: str
+) -> None:
+    environment = Environment("prod", "nasty.example.com", namespace=namespace, values=own)
+    prove(run, Project(chart=ChartRef(str(NASTY)), values=shared), environment)
+
+
+@pytest.mark.parametrize("name", ["randomOutside", "nextLine"])
+def test_what_cannot_be_exact_is_an_error_that_names_the_object(run: rendering.Kitchen, name: str) -> None:
+    environment = Environment("prod", "nasty.example.com", values={"token": "t", "forbidden": {name: True}})
+    with pytest.raises(KasmgenError, match=r"ConfigMap|Deployment|Widget"):
+        prove(run, Project(chart=ChartRef(str(NASTY)), values={"token": "t"}), environment)
