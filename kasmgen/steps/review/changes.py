@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -28,6 +30,20 @@ class Key:
 
 Step: TypeAlias = str | int | Key
 """One step into an object: the key of a mapping, a position in the old list, or a keyed item of it."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def path_text(path: Iterable[Step]) -> str:
+    """A path as people write it: `spec.containers[web].env[A]`, odd keys in quotes."""
+    out = ""
+    for step in path:
+        if isinstance(step, str):
+            plain = _PLAIN_KEY.fullmatch(step)
+            out += (f".{step}" if out else step) if plain else f'["{step}"]'
+        else:
+            out += f"[{step}]"
+    return out
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,10 @@ def group(
     environments = [Environment(name, "failed", error) for name, error in failed.items()]
     environments += [Environment(name, _state(name, built[name], added, removed)) for name in built]
     masked = frozenset(known).union(*(change.known for changes in built.values() for change in changes))
+    whole = {environment.name for environment in environments if environment.state in ("added", "removed")}
     return Report(
         tuple(sorted(environments, key=lambda environment: environment.name)),
-        tuple(sorted(_entries(built), key=_weight)),
+        tuple(sorted(_entries(built), key=lambda entry: _weight(entry, whole))),
         base,
         head,
         masked,
@@ -126,10 +127,11 @@ def _entries(built: Mapping[str, tuple[ObjectChange, ...]]) -> list[Entry]:
     ]
 
 
-def _weight(entry: Entry) -> tuple[int, bool, ResourceId, str, tuple[str, ...]]:
-    severity = entry.change.severity
+def _weight(entry: Entry, whole: set[str]) -> tuple[int, bool, bool, ResourceId, str, tuple[str, ...]]:
+    """Worst first; what only comes or goes with its environment after what changes in one that stays."""
+    severity, change = entry.change.severity, entry.change
     rank = SEVERITIES.index(severity) if severity else len(SEVERITIES)
-    return rank, entry.change.folded, entry.change.id, entry.change.op, entry.environments
+    return rank, whole.issuperset(entry.environments), change.folded, change.id, change.op, entry.environments
 
 
 def _digest(change: ObjectChange) -> str:

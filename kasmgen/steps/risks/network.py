@@ -136,8 +136,7 @@ def _widened(old: set[tuple[str, str]], new: set[tuple[str, str]]) -> list[str]:
 
 
 def _text(peer: Yaml) -> str:
-    text = json.dumps(peer, sort_keys=True)
-    return text if len(text) <= 160 else text[:150] + " ..."
+    return json.dumps(peer, sort_keys=True)
 
 
 # --- ports of the node ---------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps import kinds
-from kasmgen.steps.review.changes import ObjectChange, Risk
+from kasmgen.steps.review.changes import ObjectChange, Risk, path_text
 from kasmgen.steps.review.fields import same
 from kasmgen.steps.risks.context import Context
 from kasmgen.steps.risks.reading import by_name, get, items, pod_spec, short, whole
@@ -36,10 +36,10 @@ def restarts(change: ObjectChange) -> Iterator[Risk]:
 
 def _why(change: ObjectChange) -> str:
     """The fields of the template that changed, in words."""
-    fields = {".".join(map(str, f.path[2:])) for f in change.fields if f.path[:2] == ("spec", "template")}
+    fields = {path_text(f.path[2:]) for f in change.fields if f.path[:2] == ("spec", "template")}
     if all("kasmgen.dev/secrets" in field for field in fields):
         return "the content of a Secret that they use changed"
-    names = sorted({field.rpartition("spec.")[2] if field.startswith("spec.") else field for field in fields})
+    names = sorted(field.removeprefix("spec.") for field in fields)
     return short(names)
 
 

@@ -1,0 +1,101 @@
+"""Line diffs of bounded size and in bounded time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Literal
+
+from kasmgen.report.shorten import shorten, shorten_pair
+from kasmgen.steps.review.align import common_ends
+
+CONTEXT = 3
+MOST_LINES = 400
+_MOST_COMPARED = 1_000_000
+_SAMPLE = 20
+_LONGEST_LINE = 400
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a diff. mark: " " equal, "-" before, "+" now, "~" a remark of ours."""
+
+    mark: Literal[" ", "-", "+", "~"]
+    text: str
+
+
+def one_sided(text: str, mark: Literal["-", "+"]) -> tuple[Line, ...]:
+    """All of `text` as what came or went."""
+    return _bounded([Line(mark, shorten(line, _LONGEST_LINE)) for line in _lines(text)])
+
+
+def line_diff(old: str, new: str) -> tuple[Line, ...]:
+    """The difference of two texts with three lines of context; never empty if the texts differ.
+
+    Texts with too many different lines are counted instead, with a sample of both sides.
+    """
+    if old == new:
+        return ()
+    was, now = _lines(old), _lines(new)
+    head, tail = common_ends(was, now)
+    i2, j2 = len(was) - tail, len(now) - tail
+    if (i2 - head) * (j2 - head) > _MOST_COMPARED:
+        found = _summary(was[head:i2], now[head:j2])
+    else:
+        found = list(_hunks(was, now, head, i2, j2))
+    if old.endswith("\n") != new.endswith("\n"):
+        found.append(
+            Line("~", "the last line ends " + ("with" if new.endswith("\n") else "without") + " a newline now")
+        )
+    return _bounded(found)
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n")
+
+
+def _bounded(lines: list[Line]) -> tuple[Line, ...]:
+    if len(lines) <= MOST_LINES:
+        return tuple(lines)
+    rest = Counter(line.mark for line in lines[MOST_LINES:])
+    words = f"{len(lines) - MOST_LINES:,} more lines, of them {rest['+']:,} added and {rest['-']:,} removed"
+    return (*lines[:MOST_LINES], Line("~", words))
+
+
+def _summary(was: Sequence[str], now: Sequence[str]) -> list[Line]:
+    before, after = Counter(was), Counter(now)
+    gone, come = (before - after).total(), (after - before).total()
+    words = f"too many lines to compare one by one: {gone:,} are gone and {come:,} are new"
+    if not gone and not come:
+        words = f"{len(was):,} lines stand in another order"
+    sample = [Line("-", shorten(line, _LONGEST_LINE)) for line in was[:_SAMPLE]]
+    sample += [Line("+", shorten(line, _LONGEST_LINE)) for line in now[:_SAMPLE]]
+    return [Line("~", words), *sample, Line("~", f"the first {_SAMPLE} lines of each side are shown")]
+
+
+def _hunks(was: Sequence[str], now: Sequence[str], head: int, i2: int, j2: int) -> Iterator[Line]:
+    start, end_old, end_new = max(0, head - CONTEXT), min(len(was), i2 + CONTEXT), min(len(now), j2 + CONTEXT)
+    matcher = SequenceMatcher(None, was[start:end_old], now[start:end_new], autojunk=False)
+    last = 0
+    for group in matcher.get_grouped_opcodes(CONTEXT):
+        first = start + group[0][1]
+        if first > last:
+            yield Line("~", f"line {first + 1:,}")
+        for tag, i, ii, j, jj in group:
+            old_part, new_part = was[start + i : start + ii], now[start + j : start + jj]
+            yield from _part(tag, old_part, new_part)
+        last = start + group[-1][2]
+
+
+def _part(tag: str, old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
+    if tag == "equal":
+        yield from (Line(" ", shorten(line, _LONGEST_LINE)) for line in old)
+        return
+    # Lines of a replaced part belong together: shortened together they stay different.
+    pairs = [shorten_pair(a, b, _LONGEST_LINE) for a, b in zip(old, new, strict=False)]
+    yield from (Line("-", a) for a, _ in pairs)
+    yield from (Line("-", shorten(line, _LONGEST_LINE)) for line in old[len(pairs) :])
+    yield from (Line("+", b) for _, b in pairs)
+    yield from (Line("+", shorten(line, _LONGEST_LINE)) for line in new[len(pairs) :])
