@@ -367,7 +367,8 @@ def _settle(repo: git.Repository, journal: Journal) -> _Settled:
     landed = _landed(repo, journal, now)
     if landed and journal.commits:
         assert now is not None
-        gitcommit.adopt(repo, journal.head, now, journal.index, landed)
+        known = {entry.path: journal.index.get(entry.path, "") for entry in journal.entries}
+        gitcommit.adopt(repo, journal.head, now, known)
     back, left = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
     for directory in reversed(journal.made):
         files.remove_empty(repo.root / directory)

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def commit_only(repo: git.Repository, paths: Sequence[str], message: str) -> str
     refuses; work tree (as to `paths`) and index are then as before.
     """
     git.check_not_ignored(repo, [path for path in paths if _is_there(repo.root / path)])
-    before, known = git.head(repo), git.index_entries(repo)
+    before, staged = git.head(repo), git.index_entries(repo)
     with _scratch(repo) as scratch:
         index = scratch / "index"
         _fill_index(repo, index, before, paths)
@@ -49,7 +49,7 @@ def commit_only(repo: git.Repository, paths: Sequence[str], message: str) -> str
             _put_back(repo, contents)
             raise
     try:
-        adopt(repo, before, after, known)
+        adopt(repo, before, after, {path: staged.get(path, "") for path in paths})
     except RepositoryError as error:
         raise RepositoryError(
             f"committed as {after}, but the index could not follow: {error.message}",
@@ -158,17 +158,12 @@ def _put_back(repo: git.Repository, contents: Mapping[str, bytes | None]) -> Non
         files.write(place, content, files.mode_of(place))
 
 
-def adopt(
-    repo: git.Repository,
-    before: str | None,
-    after: str,
-    known: Mapping[str, str],
-    paths: Collection[str] | None = None,
-) -> None:
-    """Bring the user's index from `before` to `after` where it stands as `known` says it stood.
+def adopt(repo: git.Repository, before: str | None, after: str, known: Mapping[str, str]) -> None:
+    """Bring the user's index from the commit `before` to `after`, where nobody has staged anything else.
 
-    known: path -> "mode object", as `index_entries` gave it before the commit. A path that
-    somebody has staged differently since is left alone. paths: look at no others.
+    known: path -> "mode object" that the index had of the paths that were to be committed,
+    "" for none; there it may have been anything. Other paths that changed, such as those
+    that a hook added, follow if the index has of them what `before` had.
     Raises RepositoryError if another program holds the index for too long.
     """
     changed = _changes(repo, before, after)
@@ -176,11 +171,9 @@ def adopt(
     with _index_lock(repo) as fresh:
         present = git.index_entries(repo)
         stale = {
-            path: entry
-            for path, entry in changed.items()
-            if (paths is None or path in paths)
-            and present.get(path) == known.get(path)
-            and present.get(path, "") != entry
+            path: new
+            for path, (old, new) in changed.items()
+            if present.get(path, "") == known.get(path, old) and present.get(path, "") != new
         }
         # Deletions first: a file may have become a directory.
         lines = [f"{entry or nothing}\t{path}" for path, entry in sorted(stale.items(), key=lambda i: i[1] != "")]
@@ -190,17 +183,17 @@ def adopt(
         git.run(repo.root, "update-index", "-q", "--refresh", extra=extra, ok=(0, 1))
 
 
-def _changes(repo: git.Repository, before: str | None, after: str) -> dict[str, str]:
-    """Path -> "mode object" of what `after` changed, "" for what it deleted."""
+def _changes(repo: git.Repository, before: str | None, after: str) -> dict[str, tuple[str, str]]:
+    """Path -> "mode object" before and after, "" where there was or is no such file."""
     if before is None:
         done = git.run(repo.root, "ls-tree", "-r", "-z", after)
         rows = (entry.partition("\t") for entry in git.parts(done.stdout))
-        return {path: " ".join(facts.split(" ")[::2]) for facts, _, path in rows}
+        return {path: ("", " ".join(facts.split(" ")[::2])) for facts, _, path in rows}
     fields = git.parts(git.run(repo.root, "diff-tree", "-r", "-z", "--no-renames", before, after).stdout)
-    out: dict[str, str] = {}
+    out: dict[str, tuple[str, str]] = {}
     for facts, path in zip(fields[::2], fields[1::2], strict=True):
-        _, mode, _, blob, status = facts.split(" ")
-        out[path] = "" if status == "D" else f"{mode} {blob}"
+        old_mode, new_mode, old, new, status = facts.removeprefix(":").split(" ")
+        out[path] = ("" if status == "A" else f"{old_mode} {old}", "" if status == "D" else f"{new_mode} {new}")
     return out
 
 

@@ -180,6 +180,29 @@ def test_a_commit_that_comes_in_while_a_hook_runs_is_not_undone(clone: Clone, tm
     assert clone.status == ["?? ours"]
 
 
+def test_what_people_staged_of_a_file_that_a_hook_adds_stays_staged(clone: Clone) -> None:
+    clone.commit({"list": "1\n", "other": "1\n"})
+    clone.write("list", "people's\n")
+    clone.git("add", "list")
+    clone.write("list", "1\n")
+    clone.write("ours", "1\n")
+    clone.hook("pre-commit", "echo hook > list; echo hook > other; git add list other")
+    gitcommit.commit_only(clone.repo, ["ours"], "Change")
+    assert clone.git("show", "HEAD:list") == "hook"
+    assert clone.git("show", ":list") == "people's"
+    assert clone.git("show", ":other") == "hook"
+
+
+def test_what_people_stage_of_our_file_while_a_hook_runs_stays_staged(clone: Clone) -> None:
+    clone.write("ours", "1\n")
+    blob = "$(echo staged | git hash-object -w --stdin)"
+    stage = f"env -u GIT_INDEX_FILE git update-index --add --cacheinfo 100644,{blob},ours"
+    clone.hook("pre-commit", stage)
+    gitcommit.commit_only(clone.repo, ["ours"], "Change")
+    assert clone.git("show", "HEAD:ours") == "1"
+    assert clone.git("show", ":ours") == "staged"
+
+
 class _Meanwhile:
     """Does something right before git is started for a commit, once."""
 
