@@ -42,6 +42,15 @@ class ChartRef:
 
 
 @dataclass(frozen=True)
+class CheckOff:
+    """A rule of `kasmgen check` that the project does without, and why; in `environments` only, if any are named."""
+
+    rule: str
+    reason: str
+    environments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Project:
     """`kasmgen.yaml`."""
 
@@ -49,6 +58,7 @@ class Project:
     release: str = "kasm"
     namespace: str = "kasm"
     values: Mapping[str, Yaml] = field(default_factory=dict)
+    checks_off: tuple[CheckOff, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,9 +186,28 @@ def parse_project(text: str, source: str = PROJECT_FILE) -> Project:
         release=reader.text("release", names.release_name, "kasm"),
         namespace=reader.text("namespace", names.dns_label, "kasm"),
         values=reader.get("values", dict, {}),
+        checks_off=_checks(reader.part("checks")),
     )
     reader.done()
     return project
+
+
+def _checks(reader: _Reader) -> tuple[CheckOff, ...]:
+    items = reader.get("off", list, [])
+    reader.done()
+    return tuple(
+        _check_off(_Reader(item, reader.source, f"{reader.at('off')}[{number}]")) for number, item in enumerate(items)
+    )
+
+
+def _check_off(reader: _Reader) -> CheckOff:
+    off = CheckOff(reader.text("rule"), reader.text("reason").strip(), reader.texts("environments", names.dns_label))
+    reader.done()
+    if not re.fullmatch(r"KG\d{3}", off.rule):
+        raise reader.error("rule", "must be the identifier of a rule, such as KG502")
+    if not off.reason:
+        raise reader.error("reason", "is missing", "say why the rule does not fit this project")
+    return off
 
 
 def _certificate(reader: _Reader) -> CertificateInput:
@@ -273,8 +302,14 @@ def project_text(project: Project) -> str:
             ("release", project.release),
             ("namespace", project.namespace),
             ("values", dict(project.values)),
+            ("checks", {"off": list(map(_off_value, project.checks_off))} if project.checks_off else {}),
         ),
     )
+
+
+def _off_value(off: CheckOff) -> dict[str, Any]:
+    pairs = (("rule", off.rule), ("reason", off.reason), ("environments", list(off.environments)))
+    return {key: value for key, value in pairs if value}
 
 
 def environment_text(environment: Environment) -> str:

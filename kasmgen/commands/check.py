@@ -1,0 +1,90 @@
+"""`kasmgen check`: everything that can be known before Flux tries."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from kasmgen.errors import InputError
+from kasmgen.steps.checks import formats, report
+from kasmgen.steps.checks.report import Report
+from kasmgen.steps.checks.table import RULES
+
+if TYPE_CHECKING:
+    from kasmgen import checking
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for.
+
+    environments: empty for all. staged: only the secret rules, on what is staged.
+    days: how long a certificate must still last without a warning. kubernetes_version:
+    "1.34", "" for the newest that is known. base: revision to compare with, "" for the
+    merge base with the upstream branch. schemas, history, keys: whether to validate
+    objects, compare with `base`, and open sealed files with a key at hand.
+    """
+
+    environments: Sequence[str] = ()
+    staged: bool = False
+    days: int = 30
+    kubernetes_version: str = ""
+    base: str = ""
+    schemas: bool = True
+    history: bool = True
+    keys: bool = True
+
+
+def run(start: Path, request: Request, progress: Progress = lambda _: None) -> Report:
+    """What the rules find. Raises KasmgenError where there is nothing to check, or a program is missing."""
+    if request.staged:
+        from kasmgen import staged
+
+        project, findings = staged.check(start)
+        environments = sorted({finding.environment for finding in findings} - {""})
+        return report.report(findings, project.checks_off, RULES, environments)
+    # Imported here: a hook before every commit has no time for what rendering needs.
+    from kasmgen import checking
+
+    checked = checking.check(start, lambda known: _select(known, request.environments), _settings(request), progress)
+    return report.report(checked.findings, checked.off, RULES, checked.environments, checked.skipped)
+
+
+def _select(known: Iterable[str], names: Sequence[str]) -> list[str]:
+    """The environments that were named, all of them if none was. Raises InputError for one that does not exist."""
+    there = sorted(known)
+    for name in names:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, 1, 0.5)
+            hint = f"perhaps you meant '{near[0]}'" if near else f"there are: {', '.join(there) or 'none yet'}"
+            raise InputError(f"there is no environment '{name}'", hint=hint)
+    return list(dict.fromkeys(names)) or there
+
+
+def _settings(request: Request) -> checking.Settings:
+    from kasmgen import checking
+    from kasmgen.commands import change
+
+    return checking.Settings(
+        change.sources(_no_key),
+        request.days,
+        request.kubernetes_version,
+        request.base,
+        request.schemas,
+        request.history,
+        request.keys,
+    )
+
+
+def _no_key(key_type: str) -> NoReturn:
+    raise AssertionError(f"check makes nothing, and no {key_type} key")
+
+
+def write(found: Report, format_: str) -> str:
+    """The report in one of `formats.FORMATS`."""
+    return formats.FORMATS[format_](found, RULES)

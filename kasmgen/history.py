@@ -1,0 +1,87 @@
+"""What an earlier revision built to, from Git's objects: the other side of rules about changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kasmgen import config, verify
+from kasmgen.errors import InputError, KasmgenError
+from kasmgen.model import Object, ResourceId
+from kasmgen.steps.checks import leaks, places
+from kasmgen.tools import git, gitindex
+
+
+@dataclass(frozen=True)
+class Past:
+    """An earlier revision. shown: what to call it. changed: environments that may differ since."""
+
+    commit: str
+    shown: str
+    changed: frozenset[str] = field(default=frozenset())
+
+
+def find(repo: git.Repository, prefix: str, names: Sequence[str], base: str) -> Past | None:
+    """The revision to compare with: `base`, or the merge base with the upstream branch; None if there is none.
+
+    Raises InputError if `base` is no revision.
+    """
+    if base:
+        commit = gitindex.commit_of(repo, base)
+        if commit is None:
+            raise InputError(f"--base: {base} is no revision of this repository", hint="a shallow clone lacks history")
+        return Past(commit, base, _changed(repo, prefix, names, commit))
+    for candidate in _upstream():
+        commit = gitindex.merge_base(repo, candidate)
+        if commit is not None:
+            return Past(commit, candidate.removeprefix("refs/remotes/"), _changed(repo, prefix, names, commit))
+    commit = git.head(repo)
+    return Past(commit, "HEAD", _changed(repo, prefix, names, commit)) if commit else None
+
+
+def _upstream() -> list[str]:
+    """Where the branch is meant to go: what CI says, then what git says, then what is usual."""
+    target = os.environ.get("GITHUB_BASE_REF") or os.environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
+    said = [f"refs/remotes/origin/{target}"] if target else []
+    return [*said, "@{upstream}", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master"]
+
+
+def _changed(repo: git.Repository, prefix: str, names: Sequence[str], commit: str) -> frozenset[str]:
+    start = f"{prefix}/" if prefix else ""
+    touched: set[str] = set()
+    for whole in gitindex.differing(repo, commit):
+        path = whole.removeprefix(start)
+        if not whole.startswith(start) or not path.startswith((f"{config.OVERLAYS}/", f"{config.CLUSTERS}/")):
+            # An overlay may refer to anything else in the repository.
+            if places.is_yaml(path) and path not in (config.PROJECT_FILE, config.SOPS_FILE):
+                return frozenset(names)
+            continue
+        if path.startswith(f"{config.OVERLAYS}/"):
+            touched.add(places.environment(path))
+    return frozenset(touched) & frozenset(names)
+
+
+def write(repo: git.Repository, past: Past, into: Path) -> None:
+    """The files of the revision, below the private directory `into`."""
+    entries = {
+        path: entry.blob
+        for path, entry in gitindex.tree_entries(repo, past.commit).items()
+        if entry.mode not in (gitindex.LINK, gitindex.SUBMODULE) and ".." not in path.split("/")
+    }
+    sizes = gitindex.sizes(repo, entries.values())
+    small = {path: blob for path, blob in entries.items() if sizes[blob] <= leaks.LARGEST}
+    contents = gitindex.contents(repo, small.values())
+    verify.write_tree(into, {path: contents[blob] for path, blob in small.items()})
+
+
+def build(root: Path, name: str, cache: verify.ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
+    """What the environment built to then; None if it was not there, an error if it did not build."""
+    directory = places.overlay(name)
+    if not (root / directory / "kustomization.yaml").is_file():
+        return None
+    try:
+        return verify.build(root, directory, cache)
+    except KasmgenError as error:
+        return error

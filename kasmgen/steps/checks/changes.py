@@ -1,0 +1,55 @@
+"""7xx: changes since an earlier revision that Flux cannot apply, or that lose data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from kasmgen.steps.checks import places
+from kasmgen.steps.checks.rule import ERROR, Hit, Rule
+from kasmgen.steps.review.changes import ObjectChange
+
+
+@dataclass(frozen=True)
+class Changes:
+    """An environment's objects that changed since `base`, with their risks."""
+
+    environment: str
+    base: str
+    changes: tuple[ObjectChange, ...]
+
+
+def _with(risk_ids: Iterable[str]) -> Callable[[Changes], Iterator[Hit]]:
+    """Hits for the risks of these kinds that are errors."""
+    wanted = frozenset(risk_ids)
+
+    def check(context: Changes) -> Iterator[Hit]:
+        path = f"{places.overlay(context.environment)}/kustomization.yaml"
+        for change in context.changes:
+            for risk in change.risks:
+                if risk.id in wanted and risk.severity == ERROR:
+                    message = f"{risk.reason} (since {context.base})"
+                    yield Hit(message, path, str(change.id), context.environment)
+
+    return check
+
+
+RULES: tuple[Rule[Changes], ...] = (
+    Rule(
+        "KG701",
+        ERROR,
+        "a database or claim would be lost",
+        "The change deletes a StatefulSet, a claim or a namespace with data, makes one anew, or mounts another.",
+        "keep the object, or move the data first and switch this rule off for that one change",
+        _with(["data-at-risk"]),
+    ),
+    Rule(
+        "KG702",
+        ERROR,
+        "an immutable field changes",
+        "The API server refuses to change it, so Flux fails with this and everything after it: selectors of "
+        "workloads, most fields of a StatefulSet or claim, the template of a Job without Flux's force annotation.",
+        "leave the field as it is, or give the object another name",
+        _with(["immutable-field"]),
+    ),
+)

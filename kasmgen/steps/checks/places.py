@@ -1,0 +1,39 @@
+"""Which part of a project a path belongs to."""
+
+from __future__ import annotations
+
+import re
+
+from kasmgen import config
+
+SEALED_SUFFIX = ".sops.yaml"
+
+_SEALED = re.compile(rf"{config.OVERLAYS}/([^/]+)/secrets/[^/]+\.sops\.yaml")
+_OWNED = re.compile(rf"(?:{config.OVERLAYS}|{config.CLUSTERS})/([^/]+)/")
+
+
+def environment(path: str) -> str:
+    """The environment that a path below `overlays/` or `clusters/` belongs to, or ""."""
+    found = _OWNED.match(path)
+    return found[1] if found else ""
+
+
+def environment_of_sealed(path: str) -> str:
+    """The environment whose sealed file this is: `overlays/<env>/secrets/*.sops.yaml`, or ""."""
+    found = _SEALED.fullmatch(path)
+    return found[1] if found else ""
+
+
+def overlay(name: str) -> str:
+    """The directory of an environment's overlay."""
+    return f"{config.OVERLAYS}/{name}"
+
+
+def is_yaml(path: str) -> bool:
+    """Whether Flux or kustomize would read this file as manifests."""
+    return path.endswith((".yaml", ".yml", ".json"))
+
+
+def is_sealed(path: str) -> bool:
+    """Whether the name says that the file is sealed."""
+    return path.endswith(SEALED_SUFFIX) and path.rpartition("/")[2] != SEALED_SUFFIX
