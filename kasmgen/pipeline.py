@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from kasmgen import config, overlays, rendering, sealing, verify
 from kasmgen.config import Environment, Project
-from kasmgen.model import Chart, Note, Render, Secret
+from kasmgen.model import Chart, Note, Render, ResourceId, Secret
 from kasmgen.steps import (
     brought,
     certificates,
@@ -88,9 +88,16 @@ def wanted_secrets(
             pem = wanted.random_pair(rendered, again)
             if how.source == "existing":
                 continue
-            spec = certificates.like(pem, key_type=how.key_type or "", days=how.days or 0) if pem else None
+            spec = _certificate(pem, how)
             known[key] = wanted.from_render(rendered, again, tls=spec)
     return tuple(known.values())
+
+
+def _certificate(pem: bytes | None, how: config.CertificateInput) -> certificates.CertificateSpec | None:
+    """What to issue in place of the chart's own certificate. An authority's stays as the chart made it."""
+    if pem is None or certificates.is_authority(pem):
+        return None
+    return certificates.like(pem, key_type=how.key_type or "", days=how.days or 0)
 
 
 def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brought) -> EnvironmentResult:
@@ -127,7 +134,7 @@ def _left_over(others: Mapping[str, bytes]) -> list[str]:
 
 def _plan_secrets(
     job: overlays.Job, files: EnvironmentFiles, passed: Brought, needed: Sequence[WantedSecret]
-) -> tuple[list[Plan], dict[str, dict[str, Secret]]]:
+) -> tuple[list[Plan], dict[ResourceId, dict[str, Secret]]]:
     environment = files.environment
     if passed.registry:
         namespace = rendering.namespace_of(job.workspace.project, environment)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from kasmgen.errors import SecretError
-from kasmgen.model import Secret
+from kasmgen.model import ResourceId, Secret
 from kasmgen.steps import certificates, rules, sealed, secretplan, splice
 from kasmgen.steps.secretplan import INPUTS, REVISION, Plan, Sources
 from kasmgen.tools import sops
@@ -19,19 +19,19 @@ def seal(
     plans: Sequence[Plan],
     config: bytes,
     sources: Sources,
-    brought: Mapping[str, Mapping[str, Secret]],
+    brought: Mapping[ResourceId, Mapping[str, Secret]],
 ) -> dict[str, bytes]:
     """Path -> content of every sealed file that the plans ask for, also of those that stay.
 
     config: the content of `.sops.yaml`, whose first matching rule has to be the
-    environment's own. brought: Secret name -> data key -> value that people pass.
+    environment's own. brought: Secret -> data key -> value that people pass.
     Raises SecretError if a value is missing that only a private key could add, or
     if what sops returned is not what was meant.
     """
     fresh = [plan for plan in plans if plan.action in ("create", "replace")]
     if fresh:
         rules.require_own_rule(config, environment, [plan.path for plan in fresh])
-    filled = {plan.path: secretplan.fill(plan, sources, brought.get(plan.wanted.id.name, {})) for plan in fresh}
+    filled = {plan.path: secretplan.fill(plan, sources, brought.get(plan.wanted.id, {})) for plan in fresh}
     manifests = {plan.path: _manifest(plan, *filled[plan.path]) for plan in fresh}
     encrypted = sops.encrypt_many(sops.locate(), manifests, config=config) if manifests else {}
     out: dict[str, bytes] = {}
@@ -40,7 +40,7 @@ def seal(
             data, annotations = filled[plan.path]
             out[plan.path] = _verified(plan, encrypted[plan.path], data, annotations, config)
         elif plan.action == "add":
-            out[plan.path] = _added(plan, sources, brought.get(plan.wanted.id.name, {}))
+            out[plan.path] = _added(plan, sources, brought.get(plan.wanted.id, {}))
         else:
             assert plan.existing is not None
             out[plan.path] = plan.existing.content

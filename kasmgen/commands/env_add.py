@@ -12,7 +12,7 @@ from kasmgen.commands.change import Options, Outcome
 from kasmgen.commands.init import bootstrap_command
 from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.model import Render, Secret
+from kasmgen.model import Render, ResourceId, Secret
 from kasmgen.steps import brought, rules, secretplan
 from kasmgen.steps.brought import Brought
 from kasmgen.tools import agekeys
@@ -97,7 +97,7 @@ def _environment(loaded: rendering.LoadedChart, workspace: Workspace, request: R
         brought.registry_secret(environment.registry, "any", registry)
     environment = replace(environment, values=lifted.values)
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
-    frozen: Mapping[str, Mapping[str, Secret]] = {}
+    frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
     if lifted.values:
         rest, frozen = values_input.lift(lifted.values, _renderer(loaded, workspace, environment))
         environment = replace(environment, values=rest)
@@ -207,7 +207,7 @@ def _publish(
     name = environment.name
     changes = publish.plan(workspace.root, tree, force=options.force)
     made = result.environments[name]
-    sealed_values = [f"{secret}/{key}" for secret, keys in passed.frozen.items() for key in keys]
+    sealed_values = [f"{secret.name}/{key}" for secret, keys in passed.frozen.items() for key in keys]
     reports = (
         *made.reports,
         *brought.warnings(passed),

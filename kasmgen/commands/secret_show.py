@@ -2,47 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from kasmgen import names
 from kasmgen.commands.render import select
 from kasmgen.errors import InputError
 from kasmgen.model import Secret
 from kasmgen.steps import sealed
+from kasmgen.steps.secretplan import Existing
 from kasmgen.tools import sops
 from kasmgen.workspace import EnvironmentFiles, load
 
 
 def run(start: Path, environment: str, key: str) -> dict[str, Secret]:
-    """ "secret/key" -> value: all of an environment, or those that `key` ("key" or "secret/key") names.
+    """Label -> value: all of an environment, or the one that `key` names.
 
-    Raises SecretError that says why if no key at hand fits, InputError for a key that is nowhere.
+    A label is "secret/key", or "namespace/secret/key" where two Secrets have one name;
+    `key` may be the end of a label. Raises SecretError that says why if no key at hand
+    fits, InputError for a key that is nowhere or in several Secrets.
     """
     workspace = load(start)
     files = workspace.environments[select(workspace, [environment])[0]]
-    wanted = _matching(files, key)
+    labels = _labels(files)
+    wanted = _matching(environment, labels, key)
     program = sops.locate()
     out: dict[str, Secret] = {}
     for item in files.existing:
-        keys = [data_key for name, data_key in wanted if name == item.sealed.name]
+        keys = {label: data_key for label, (owner, data_key) in labels.items() if owner is item and label in wanted}
         if keys:
             data = sealed.data_of(sops.decrypt(program, item.content, name=item.path), item.path)
-            out.update({f"{item.sealed.name}/{data_key}": data[data_key] for data_key in keys if data_key in data})
+            out.update({label: data[data_key] for label, data_key in keys.items() if data_key in data})
     return out
 
 
-def _matching(files: EnvironmentFiles, key: str) -> list[tuple[str, str]]:
-    every = [(item.sealed.name, data_key) for item in files.existing for data_key in sorted(item.sealed.ciphertext)]
-    if not key:
-        return every
-    name, slash, data_key = key.rpartition("/")
-    found = [pair for pair in every if pair[1] == data_key and (not slash or pair[0] == name)]
+def _labels(files: EnvironmentFiles) -> dict[str, tuple[Existing, str]]:
+    """Label -> sealed file and data key."""
+    names = [item.sealed.name for item in files.existing]
+    out: dict[str, tuple[Existing, str]] = {}
+    for item in files.existing:
+        alone = names.count(item.sealed.name) == 1
+        name = item.sealed.name if alone else f"{item.sealed.namespace}/{item.sealed.name}"
+        out.update({f"{name}/{data_key}": (item, data_key) for data_key in sorted(item.sealed.ciphertext)})
+    return out
+
+
+def _matching(environment: str, labels: Mapping[str, object], key: str) -> list[str]:
+    found = [label for label in labels if not key or label == key or label.endswith(f"/{key}")]
     if not found:
-        raise InputError(
-            f"environment {files.environment.name} has no secret '{key}'",
-            hint="there are: " + ", ".join("/".join(pair) for pair in every),
-        )
-    if len(found) > 1:
-        raise InputError(
-            f"'{key}' is in several Secrets", hint="name one of " + ", ".join("/".join(pair) for pair in found)
-        )
+        hint = f"there are: {', '.join(labels) or 'none'}"
+        raise InputError(f"environment {environment} has no secret '{names.shown(key)}'", hint=hint)
+    if key and len(found) > 1:
+        raise InputError(f"'{names.shown(key)}' is in several Secrets", hint=f"name one of {', '.join(found)}")
     return found

@@ -6,10 +6,11 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from kasmgen import yamlio
 from kasmgen.errors import InputError
-from kasmgen.model import Render, Secret
+from kasmgen.model import Render, ResourceId, Secret
 from kasmgen.steps import values as v
 from kasmgen.steps.wanted import data_of
 from kasmgen.yamlio import Yaml
@@ -84,9 +85,10 @@ def refused_paths(given: Mapping[str, Yaml], rendered: Render) -> list[v.Path]:
     ]
 
 
-def lift(
-    given: Mapping[str, Yaml], render: Callable[[Mapping[str, Yaml]], Render]
-) -> tuple[dict[str, Yaml], dict[str, dict[str, Secret]]]:
+Frozen: TypeAlias = dict[ResourceId, dict[str, Secret]]
+
+
+def lift(given: Mapping[str, Yaml], render: Callable[[Mapping[str, Yaml]], Render]) -> tuple[dict[str, Yaml], Frozen]:
     """Values without secrets, and the Secrets' own values that came of them.
 
     render: the chart with some values in place of `given`.
@@ -109,10 +111,18 @@ def lift(
     if {k: i.object for k, i in bare.objects.items()} != {k: i.object for k, i in whole.objects.items()}:
         message = f"the values {named} go into Secrets and may not be written to Git, and other objects depend on them"
         raise InputError(message, hint=hint)
-    frozen: dict[str, dict[str, Secret]] = {}
+    texts = [str(v.get(given, path)).encode() for path in paths]
+    return rest, _came_of(texts, whole, render(given), bare)
+
+
+def _came_of(texts: Sequence[bytes], whole: Render, again: Render, bare: Render) -> Frozen:
+    """What the lifted texts made of the Secrets; what is random anyway is not counted."""
+    frozen: Frozen = {}
     for key, item in whole.secrets.items():
+        second = data_of(again.secrets[key].object) if key in again.secrets else {}
         before = data_of(bare.secrets[key].object) if key in bare.secrets else {}
-        changed = {name: value for name, value in data_of(item.object).items() if before.get(name) != value}
-        if changed:
-            frozen[key.name] = changed
-    return rest, frozen
+        for name, value in data_of(item.object).items():
+            changed = value == second.get(name) and value != before.get(name)
+            if changed or any(text in value.reveal() for text in texts):
+                frozen.setdefault(key, {})[name] = value
+    return frozen

@@ -20,13 +20,13 @@ class Brought:
     """Values that people pass with `env add`; none of them is ever written in clear.
 
     passwords: key, or "secret/key" -> value. pairs: certificate role -> certificate and key (PEM).
-    registry: login of a registry. frozen: Secret name -> data key -> value that stood in the chart's values.
+    registry: login of a registry. frozen: Secret -> data key -> value that came of the chart's values.
     """
 
     passwords: Mapping[str, Secret] = field(default_factory=dict)
     pairs: Mapping[str, tuple[bytes, Secret]] = field(default_factory=dict)
     registry: Mapping[str, Secret] = field(default_factory=dict)
-    frozen: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+    frozen: Mapping[ResourceId, Mapping[str, Secret]] = field(default_factory=dict)
 
 
 def registry_secret(name: str, namespace: str, login: Mapping[str, Secret]) -> WantedSecret:
@@ -52,25 +52,25 @@ def _option(part: str) -> str:
     return {"registry": "server", "password": "password-file"}.get(part, part)
 
 
-def assign(brought: Brought, wanted: Iterable[WantedSecret]) -> dict[str, dict[str, Secret]]:
-    """Secret name -> data key -> brought value.
+def assign(brought: Brought, wanted: Iterable[WantedSecret]) -> dict[ResourceId, dict[str, Secret]]:
+    """Secret -> data key -> brought value.
 
     Raises InputError for a key that no Secret has or that several have, SecretError for a
     value that is the mask of some tool.
     """
     secrets = list(wanted)
-    out: dict[str, dict[str, Secret]] = {secret.id.name: {} for secret in secrets}
-    for name, values in brought.frozen.items():
-        out.setdefault(name, {}).update(values)
-    for key, value in brought.passwords.items():
+    out: dict[ResourceId, dict[str, Secret]] = {secret.id: {} for secret in secrets}
+    for key, values in brought.frozen.items():
+        out.setdefault(key, {}).update(values)
+    for label, value in brought.passwords.items():
         if passwords.is_placeholder(value) and value.reveal():
-            raise SecretError(f"{key}: the value is a placeholder or the mask of some tool, not a secret")
-        secret, data_key = _owner(key, secrets)
-        out[secret.id.name][data_key] = value
+            raise SecretError(f"{label}: the value is a placeholder or the mask of some tool, not a secret")
+        secret, data_key = _owner(label, secrets)
+        out[secret.id][data_key] = value
     for role, (certificate, private) in brought.pairs.items():
         target = next((secret for secret in secrets if secret.role == role), None)
         if target:
-            out[target.id.name].update(dict(zip(TLS_KEYS, (Secret(certificate), private), strict=True)))
+            out[target.id].update(dict(zip(TLS_KEYS, (Secret(certificate), private), strict=True)))
     return out
 
 

@@ -314,6 +314,16 @@ def facts(certificate_pem: bytes, *, brought: bool = False) -> dict[str, str]:
     }
 
 
+def is_authority(certificate_pem: bytes) -> bool:
+    """Whether the certificate may sign others (basicConstraints CA:TRUE)."""
+    from cryptography import x509
+
+    try:
+        return _leaf(certificate_pem).extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
 def like(certificate_pem: bytes, *, key_type: str = "", days: int = 0) -> CertificateSpec:
     """What a chart's own certificate says, to be issued anew: subject, names, key type, days.
 
