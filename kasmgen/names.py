@@ -13,12 +13,18 @@ from kasmgen.errors import InputError
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")  # Flux's own pattern
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Control characters, marks that turn the direction of writing or take no room, and half characters.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+
+
+def escaped(text: str) -> str:
+    """`text` with everything escaped that could steer a terminal or read as something else."""
+    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}" if ord(m[0]) < 256 else f"\\u{ord(m[0]):04x}", text)
 
 
 def shown(text: str) -> str:
-    """`text` fit for an error: control characters escaped, at most 80 characters."""
-    clean = _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}", text)
+    """`text` fit for an error: escaped, at most 80 characters."""
+    clean = escaped(text[:100])
     return clean if len(clean) <= 80 else clean[:77] + "..."
 
 

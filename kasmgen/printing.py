@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from kasmgen import names
 from kasmgen.errors import KasmgenError
 
 _WORD_START = re.compile("_([a-z])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINES_AND_TABS = re.compile("([\n\t])")
 
 
 @dataclass
@@ -34,8 +35,9 @@ class Settings:
 
 
 def safe(text: str) -> str:
-    """`text` without control characters: names in charts and repositories must not steer a terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    """`text` with all but line ends and tabs escaped: names in charts and repositories must not steer a terminal."""
+    parts = _LINES_AND_TABS.split(text)
+    return "".join(part if part in ("\n", "\t") else names.escaped(part) for part in parts)
 
 
 def console(settings: Settings, *, stderr: bool = True) -> Any:

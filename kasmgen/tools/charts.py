@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tarfile
+import re
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from kasmgen import yamlio
+from kasmgen import names, yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Chart
+from kasmgen.tools import chartfiles
 from kasmgen.yamlio import Yaml
 
-MAX_FILES = 10_000
-MAX_TOTAL = 100 * 1024 * 1024  # bytes; the bound that Helm has for an unpacked chart
 BUILTIN = "builtin"
 
 
@@ -33,15 +31,19 @@ def locate(source: str, root: Path) -> Path:
 
     Raises InputError if there is none.
     """
-    path = builtin_path() if source == BUILTIN else root / Path(source).expanduser()
-    if path.is_dir() and not (path / "Chart.yaml").is_file():
+    try:
+        path = builtin_path() if source == BUILTIN else root / Path(source).expanduser()
+        missing = not path.exists()
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, ~ of nobody
+        missing, path = True, root
+    if not missing and path.is_dir() and not (path / "Chart.yaml").is_file():
         raise InputError(
             f"chart {source}: the directory has no Chart.yaml",
             hint="name the directory that holds Chart.yaml",
         )
-    if not path.exists():
+    if missing:
         raise InputError(
-            f"chart {source}: there is no such file or directory",
+            f"chart {names.shown(source)}: there is no such file or directory",
             hint="a chart is 'builtin', a directory or a .tgz file",
         )
     return path
@@ -50,102 +52,79 @@ def locate(source: str, root: Path) -> Path:
 def snapshot(path: Path, into: Path) -> Chart:
     """A private copy of the chart at `path` (directory or .tgz) below `into`.
 
-    Raises InputError for what is no chart, for links that lead out of it, and
-    for archives that are too large or try to write elsewhere.
+    Raises InputError for what is no chart, for links that lead out of it, for
+    archives that are too large or try to write elsewhere, and for dependencies
+    that are not in its `charts/`.
     """
     into.mkdir(parents=True, exist_ok=True)
-    files = _directory(path) if path.is_dir() else _archive(path)
-    digest, total, count = hashlib.sha256(), 0, 0
+    digest = hashlib.sha256()
     entries: dict[str, str] = {}
-    for name, content in files:
-        total, count = total + len(content), count + 1
-        if total > MAX_TOTAL or count > MAX_FILES:
-            raise InputError(f"chart {path.name}: more than {MAX_FILES:,} files or {MAX_TOTAL // 2**20} MiB")
-        target = into / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        except (OSError, ValueError):
-            raise InputError(f"chart {path.name}: the file name '{name[:80]}' cannot be used") from None
+    for name, content in chartfiles.read(path):
+        _write(into, name, content, f"chart {path.name}: the file name '{names.shown(name)}' cannot be used")
         entries[name] = hashlib.sha256(content).hexdigest()
     for name in sorted(entries):
         digest.update(f"{entries[name]}  {name}\n".encode())
     return _describe(path, into, f"sha256:{digest.hexdigest()}")
 
 
+def _write(into: Path, name: str, content: bytes, problem: str) -> None:
+    # Names with control characters could steer a terminal, or end a line of the digest.
+    if not name.isprintable():
+        raise InputError(problem)
+    try:
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    except (OSError, ValueError):
+        raise InputError(problem) from None
+
+
 def _describe(path: Path, into: Path, digest: str) -> Chart:
-    metadata = _load_yaml(into / "Chart.yaml", f"chart {path.name}: Chart.yaml")
-    if (
-        not isinstance(metadata, dict)
-        or not isinstance(metadata.get("name"), str)
-        or not metadata.get("version")
-    ):
-        raise InputError(f"chart {path.name}: Chart.yaml needs a name and a version")
+    source = f"chart {path.name}"
+    metadata = _load_yaml(into / "Chart.yaml", f"{source}: Chart.yaml")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata.get("version"):
+        raise InputError(f"{source}: Chart.yaml needs a name and a version")
+    name, version = metadata["name"], str(metadata["version"])
+    # Both stand in marks, in commit messages and on terminals. Rules: Helm's chart names, and SemVer.
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,250}", name) or not re.fullmatch(r"[A-Za-z0-9._+-]{1,250}", version):
+        raise InputError(f"{source}: Chart.yaml has a name or version that Helm does not allow")
     if metadata.get("type") == "library":
-        raise InputError(f"chart {path.name}: a library chart renders nothing by itself")
+        raise InputError(f"{source}: a library chart renders nothing by itself")
+    _demand_dependencies(into, metadata, source)
     return Chart(
-        name=metadata["name"],
-        version=str(metadata["version"]),
+        name=name,
+        version=version,
         app_version=str(metadata.get("appVersion") or ""),
         digest=digest,
         path=str(into),
     )
 
 
-def _directory(root: Path) -> Iterator[tuple[str, bytes]]:
-    real = root.resolve()
-    for directory, folders, files in os.walk(real, followlinks=False):
-        folders[:] = sorted(f for f in folders if f != ".git")
-        here = Path(directory)
-        for name in (*sorted(files), *[f for f in folders if (here / f).is_symlink()]):
-            path = here / name
-            if path.is_symlink() and not path.resolve().is_relative_to(real):
-                raise InputError(
-                    f"chart {root.name}: {path.relative_to(real)} is a link that leads out of the chart"
-                )
-            if path.is_symlink() and path.is_dir():
-                raise InputError(
-                    f"chart {root.name}: {path.relative_to(real)} is a link to a directory",
-                    hint="put the files there",
-                )
-            if not path.is_file():
-                raise InputError(f"chart {root.name}: {path.relative_to(real)} is no regular file")
-            if path.stat().st_size > MAX_TOTAL:
-                raise InputError(
-                    f"chart {root.name}: {path.relative_to(real)} is larger than {MAX_TOTAL // 2**20} MiB"
-                )
-            yield path.relative_to(real).as_posix(), path.read_bytes()
-
-
-def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        # Read as a stream: an archive that unpacks without end is left at the bound.
-        with tarfile.open(path, mode="r|gz") as archive:
-            yield from _members(archive, path.name)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise InputError(f"chart {path.name}: no gzipped tar archive ({error})") from None
-
-
-def _members(archive: tarfile.TarFile, source: str) -> Iterator[tuple[str, bytes]]:
-    for count, member in enumerate(archive):
-        if count > MAX_FILES:
-            raise InputError(f"chart {source}: more than {MAX_FILES:,} files")
-        parts = PurePosixPath(member.name.removeprefix("./")).parts
-        if member.name.startswith("/") or ".." in parts or "\\" in member.name or "\0" in member.name:
-            raise InputError(f"chart {source}: the path '{member.name[:80]}' leads out of the archive")
-        if member.isdir() or member.type in (tarfile.XGLTYPE, tarfile.XHDTYPE):
-            continue
-        if not member.isreg():
+def _demand_dependencies(chart: Path, metadata: dict[str, Yaml], source: str) -> None:
+    """Refuse a chart whose dependencies are not all there: libhelm would render it without them and say nothing."""
+    listed = metadata.get("dependencies")
+    requirements = chart / "requirements.yaml"  # where charts of apiVersion v1 have them
+    if listed is None and requirements.is_file():
+        found = _load_yaml(requirements, f"{source}: requirements.yaml")
+        listed = found.get("dependencies") if isinstance(found, dict) else None
+    wanted = [item.get("name") for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    there = set(_subcharts(chart / "charts", source))
+    for name in wanted:
+        if not any(name == one or re.fullmatch(re.escape(str(name)) + r"-v?\d.*", one) for one in there):
             raise InputError(
-                f"chart {source}: '{member.name[:80]}' is a link or a device", hint="charts hold plain files"
+                f"{source}: its dependency '{names.shown(str(name))}' is not in its charts/ folder",
+                hint="run `helm dependency build` on the chart first",
             )
-        if member.size > MAX_TOTAL:
-            raise InputError(f"chart {source}: '{member.name[:80]}' is larger than {MAX_TOTAL // 2**20} MiB")
-        if len(parts) < 2:
-            continue  # a packaged chart stands in one folder of its name
-        content = archive.extractfile(member)
-        assert content is not None
-        yield "/".join(parts[1:]), content.read()
+
+
+def _subcharts(folder: Path, source: str) -> Iterator[str]:
+    """Names of the subcharts that are directories, and "<name>-<version>" of packed ones."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_file() and path.suffix in (".tgz", ".gz"):
+            yield path.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar")
+        elif (path / "Chart.yaml").is_file():
+            found = _load_yaml(path / "Chart.yaml", f"{source}: charts/{path.name}/Chart.yaml")
+            yield str(found.get("name")) if isinstance(found, dict) else path.name
 
 
 def _load_yaml(path: Path, source: str) -> Yaml:
@@ -164,9 +143,7 @@ def defaults(chart: Chart) -> Yaml:
     return value if isinstance(value, dict) else {}
 
 
-def rewrite_schemas(
-    chart: Chart, relax: Callable[[Yaml, Yaml], tuple[Yaml, tuple[str, ...]]]
-) -> tuple[str, ...]:
+def rewrite_schemas(chart: Chart, relax: Callable[[Yaml, Yaml], tuple[Yaml, tuple[str, ...]]]) -> tuple[str, ...]:
     """Put each `values.schema.json` of the copy (subcharts too) through `relax(schema, defaults)`.
 
     Returns what was taken out, as "<chart folder>: <path>".
@@ -176,19 +153,19 @@ def rewrite_schemas(
         folder = path.parent
         if not (folder / "Chart.yaml").is_file():
             continue
+        own = _own_values(folder, chart)
         try:
-            schema = json.loads(path.read_bytes())
+            relaxed, dropped = relax(json.loads(path.read_bytes()), own)
         except (ValueError, RecursionError):
             raise InputError(f"chart {chart.name}: {path.relative_to(chart.path)} is no JSON") from None
-        values = folder / "values.yaml"
-        own = (
-            _load_yaml(values, f"chart {chart.name}: {values.relative_to(chart.path)}")
-            if values.exists()
-            else {}
-        )
-        relaxed, dropped = relax(schema, own)
         if dropped:
             path.write_text(json.dumps(relaxed))
             name = chart.name if folder == Path(chart.path) else folder.relative_to(chart.path).as_posix()
             changed += [f"{name}: {item}" for item in dropped]
     return tuple(changed)
+
+
+def _own_values(folder: Path, chart: Chart) -> Yaml:
+    values = folder / "values.yaml"
+    source = f"chart {chart.name}: {values.relative_to(chart.path)}"
+    return _load_yaml(values, source) if values.exists() else {}
