@@ -11,10 +11,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kasmgen import proc
 from kasmgen.errors import InputError, ToolError
@@ -72,9 +72,7 @@ def _program(path: str) -> Engine:
     return Engine("program", found, said.strip())
 
 
-def render(
-    engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str
-) -> dict[str, str]:
+def render(engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> dict[str, str]:
     """Template path -> rendered text, CRDs included, notes not.
 
     Raises InputError for values that the chart refuses and for templates that
@@ -90,27 +88,24 @@ def _with_library(chart: Chart, values: Mapping[str, Yaml], release: str, namesp
     from helm_python.errors import HelmError
 
     try:
-        loaded, crds = _loaded(chart.path)
-        rendered = loaded.render(dict(values), name=release, namespace=namespace)
+        # Loaded anew for each render: a render takes the subcharts that its values turn off out of the loaded chart.
+        with helm_python.Chart.load(chart.path) as loaded:
+            rendered = loaded.render(dict(values), name=release, namespace=namespace)
+            crds = {crd["filename"]: crd["data"] for crd in loaded.crds}
     except HelmError as error:
-        raise _refused(chart, str(error)) from None
-    del helm_python
-    out = {f"{chart.name}/{name}": text for name, text in crds}
-    out |= {path: text for path, text in rendered.items() if not _is_notes(path) and text.strip()}
-    return out
+        raise _refused(chart, str(error), values) from None
+    except UnicodeDecodeError:
+        raise _no_text(chart) from None
+    return crds | {path: text for path, text in rendered.items() if not _is_notes(path) and text.strip()}
 
 
-@functools.lru_cache(maxsize=8)
-def _loaded(path: str) -> tuple[Any, tuple[tuple[str, str], ...]]:
-    import helm_python
-
-    chart = helm_python.Chart.load(path)
-    return chart, tuple((crd["filename"], crd["data"]) for crd in chart.crds)
+def _no_text(chart: Chart) -> InputError:
+    return InputError(
+        f"chart {chart.name} renders bytes that are no UTF-8 text", hint="such data belongs into binaryData (b64enc)"
+    )
 
 
-def _with_program(
-    path: str, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str
-) -> dict[str, str]:
+def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> dict[str, str]:
     argv = ("template", release, chart.path, "--namespace", namespace, "--include-crds", "--values", "-")
     done = proc.run(
         path,
@@ -122,8 +117,11 @@ def _with_program(
         secret=True,
     )
     if done.code:
-        raise _refused(chart, done.stderr.decode("utf-8", errors="replace"))
-    text = "\n" + done.stdout.decode("utf-8")
+        raise _refused(chart, done.stderr.decode("utf-8", errors="replace"), values)
+    try:
+        text = "\n" + done.stdout.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _no_text(chart) from None
     out: dict[str, str] = {}
     marks = list(_SOURCE.finditer(text))
     for mark, following in zip(marks, [*marks[1:], None], strict=True):
@@ -137,17 +135,47 @@ def _is_notes(path: str) -> bool:
     return Path(path).name == "NOTES.txt" or Path(path).name.startswith("_")
 
 
-def _refused(chart: Chart, said: str) -> InputError:
-    message = _TEMPORARY.sub("", said.strip().removeprefix("Error: ")).strip()
+# Keys whose values may be secrets: what Helm says of them is shown without the value.
+_SECRET_KEY = re.compile(r"pass|secret|token|credential|private|key", re.IGNORECASE)
+_LEAST_SECRET = 4  # characters; shorter ones would mask half of the message
+_QUOTED_VALUE = re.compile(r"(at '[^']*': )'.*' (does not match pattern|is not valid \S+).*")
+_ADVICE = "Use --debug flag to render out invalid YAML"
+_LONGEST = 1500
+
+
+def _refused(chart: Chart, said: str, values: Mapping[str, Yaml]) -> InputError:
+    message = _TEMPORARY.sub("", said.replace(_ADVICE, "").strip().removeprefix("Error: ")).strip()
+    for secret in sorted(_secrets(values, False), key=len, reverse=True):
+        message = message.replace(secret, "***")
     if "values don't meet the specifications" in message:
         lines = [line.strip("- ") for line in message.splitlines() if line.startswith("- at ")]
+        lines = [_QUOTED_VALUE.sub(r"\1the value \2", line) for line in lines]
         return InputError(
-            f"chart {chart.name}: the values do not fit its schema: " + ("; ".join(lines) or message[:1500]),
+            f"chart {chart.name}: the values do not fit its schema: " + ("; ".join(lines) or _shortened(message)),
             hint="the path after 'at' is the path of the value",
         )
     return InputError(
-        f"chart {chart.name} does not render: {message[:1500]}", hint="set the values that the chart asks for"
+        f"chart {chart.name} does not render: {_shortened(message)}", hint="set the values that the chart asks for"
     )
+
+
+def _secrets(values: Yaml, secret: bool) -> Iterator[str]:
+    """Texts below keys that sound like secrets."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from _secrets(value, secret or bool(_SECRET_KEY.search(key)))
+    elif isinstance(values, list):
+        for item in values:
+            yield from _secrets(item, secret)
+    elif secret and isinstance(values, str) and len(values) >= _LEAST_SECRET:
+        yield values
+
+
+def _shortened(message: str) -> str:
+    """The head, which says where, and the end, which says what."""
+    if len(message) <= _LONGEST:
+        return message
+    return f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
 
 
 def helm_versions() -> str:
