@@ -10,7 +10,7 @@ from kasmgen import rendering, verify, yamlio
 from kasmgen.config import Environment
 from kasmgen.errors import ToolError
 from kasmgen.model import Object, Render, ResourceId
-from kasmgen.steps import assemble, kustomization, mark, normalise, patch
+from kasmgen.steps import assemble, kustomization, limits, mark, normalise, patch
 from kasmgen.steps.secretplan import Sources
 from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yamlio import Yaml
@@ -53,6 +53,7 @@ def prove(
 ) -> Overlay:
     """The overlay whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
     environment = files.environment
+    verify.demand_carried(environment.name, [place for obj in want.values() for place in limits.find(obj)])
     base = {key: item.object for key, item in job.base.objects.items()}
     json_only: frozenset[ResourceId] = frozenset()
     for last in (False, True):
@@ -90,6 +91,7 @@ def _overlay(
     """Files of patches and resources, the entries of the patches, and what is no part of the chart (the Namespace)."""
     directory = files.environment.directory
     assembly = assemble.patched(base, want, json_only)
+    verify.demand_carried(files.environment.name, assembly.beyond)
     out: dict[str, bytes] = {}
     entries: list[Yaml] = []
     taken: dict[str, set[str]] = {

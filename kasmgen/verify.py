@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kasmgen import yamlio
@@ -78,8 +76,18 @@ def inexact(want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object])
     )
 
 
-# Characters that no YAML printer of kustomize carries unchanged.
-_UNCARRIED = re.compile("[\x7f-\x9f]")
+def demand_carried(environment: str, places: Sequence[compare.Difference]) -> None:
+    """Raise InputError that names the places which kustomize cannot carry, if there are any."""
+    if places:
+        raise InputError(
+            f"environment {environment}: the chart renders what Flux (kustomize) cannot carry: {_few(places)}",
+            hint="change it in the chart or its values; data of any kind fits into binaryData (base64)",
+        )
+
+
+def _few(found: Sequence[compare.Difference]) -> str:
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return "; ".join(str(item) for item in found[:5]) + more
 
 
 def demand_exact(environment: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
@@ -87,16 +95,8 @@ def demand_exact(environment: str, want: Mapping[ResourceId, Object], got: Mappi
     found = compare.differences(want, got)
     if not found:
         return
-    lines = "; ".join(str(item) for item in found[:5])
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    wrong = {item.id for item in found}
-    if any(key in want and _UNCARRIED.search(json.dumps(want[key], ensure_ascii=False)) for key in wrong):
-        raise InputError(
-            f"environment {environment}: kustomize cannot carry a control character: {lines}{more}",
-            hint="put such data into binaryData (base64) in the chart",
-        )
     raise KasmgenError(
-        f"environment {environment}: what kustomize builds is not what Helm would install: {lines}{more}",
+        f"environment {environment}: what kustomize builds is not what Helm would install: {_few(found)}",
         hint="nothing was written; please report this with the chart and its values",
     )
 
