@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Literal
 
 from kasmgen.report.shorten import shorten, shorten_pair
@@ -13,6 +14,8 @@ from kasmgen.steps.review.align import common_ends
 
 CONTEXT = 3
 MOST_LINES = 400
+LONGEST_RUN = 120
+_WORDS = {" ": "that are equal", "-": "removed", "+": "added", "~": "of remarks"}
 _MOST_COMPARED = 1_000_000
 _SAMPLE = 20
 _LONGEST_LINE = 400
@@ -28,7 +31,7 @@ class Line:
 
 def one_sided(text: str, mark: Literal["-", "+"]) -> tuple[Line, ...]:
     """All of `text` as what came or went."""
-    return _bounded([Line(mark, shorten(line, _LONGEST_LINE)) for line in _lines(text)])
+    return clip([Line(mark, shorten(line, _LONGEST_LINE)) for line in _lines(text)], MOST_LINES, MOST_LINES)
 
 
 def line_diff(old: str, new: str) -> tuple[Line, ...]:
@@ -49,19 +52,30 @@ def line_diff(old: str, new: str) -> tuple[Line, ...]:
         found.append(
             Line("~", "the last line ends " + ("with" if new.endswith("\n") else "without") + " a newline now")
         )
-    return _bounded(found)
+    return clip(found, LONGEST_RUN, MOST_LINES)
 
 
 def _lines(text: str) -> list[str]:
     return text.removesuffix("\n").split("\n")
 
 
-def _bounded(lines: list[Line]) -> tuple[Line, ...]:
-    if len(lines) <= MOST_LINES:
-        return tuple(lines)
-    rest = Counter(line.mark for line in lines[MOST_LINES:])
-    words = f"{len(lines) - MOST_LINES:,} more lines, of them {rest['+']:,} added and {rest['-']:,} removed"
-    return (*lines[:MOST_LINES], Line("~", words))
+def clip(lines: Sequence[Line], longest_run: int, most: int) -> tuple[Line, ...]:
+    """At most about `most` lines, and of lines with the same mark in a row at most `longest_run`.
+
+    What is left out is counted. The bound on runs keeps both sides in sight where a
+    long text is exchanged as a whole.
+    """
+    kept: list[Line] = []
+    for _, group in groupby(lines, key=lambda line: line.mark):
+        run = list(group)
+        kept += run[:longest_run]
+        if len(run) > longest_run:
+            kept.append(Line("~", f"{len(run) - longest_run:,} more lines {_WORDS[run[0].mark]}"))
+    if len(kept) <= most:
+        return tuple(kept)
+    rest = Counter(line.mark for line in kept[most:])
+    words = f"and more of the difference, at least {rest['+']:,} added and {rest['-']:,} removed lines"
+    return (*kept[:most], Line("~", words))
 
 
 def _summary(was: Sequence[str], now: Sequence[str]) -> list[Line]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kasmgen.errors import InputError
 from kasmgen.report import words
-from kasmgen.report.linediff import Line
+from kasmgen.report.linediff import Line, clip
 from kasmgen.report.view import EntryView, EnvironmentView, FieldView, ReportView, view
 from kasmgen.steps.review.group import Report
 
@@ -22,6 +22,7 @@ _MOST_ENVIRONMENTS = 4
 _MOST_ROWS = 25
 _MOST_RISKS = 30
 _MOST_LINES = 80
+_LONGEST_RUN = 30
 _MOST_FIELDS = 60
 _FOR_THE_TAIL = 600
 
@@ -168,7 +169,9 @@ def _table(shown: ReportView) -> str:
 
 
 def _risks(shown: ReportView) -> Iterator[str]:
-    found = [(risk, entry) for entry in shown.entries for risk in entry.risks if risk.severity != "info"]
+    # That everything goes when its environment goes is one line further down, and not one for each object.
+    single, _ = words.by_environment_state(shown)
+    found = [(risk, entry) for entry in single for risk in entry.risks if risk.severity != "info"]
     found.sort(key=lambda pair: pair[0].severity != "error")
     for risk, entry in found[:_MOST_RISKS]:
         where = _escape(words.where(entry, shown, _MOST_ENVIRONMENTS))
@@ -225,7 +228,6 @@ def _field(field: FieldView) -> Iterator[str]:
 
 
 def _diff(lines: Sequence[Line]) -> list[str]:
-    shown = [f"{'#' if line.mark == '~' else line.mark} {line.text}" for line in lines[:_MOST_LINES]]
-    if len(lines) > _MOST_LINES:
-        shown.append(f"# {words.count(len(lines) - _MOST_LINES, 'more line')}")
-    return shown
+    one_sided = len({line.mark for line in lines}) == 1
+    shown = clip(lines, _MOST_LINES if one_sided else _LONGEST_RUN, _MOST_LINES)
+    return [f"{'#' if line.mark == '~' else line.mark} {line.text}" for line in shown]

@@ -21,7 +21,7 @@
       else if (key === "on") for (const [event, run] of Object.entries(value)) element.addEventListener(event, run);
       else element.setAttribute(key, value === true ? "" : String(value));
     }
-    for (const child of children.flat()) if (child !== null && child !== undefined && child !== "") element.append(child);
+    for (const child of children.flat(3)) if (child !== null && child !== undefined && child !== "") element.append(child);
     return element;
   }
   const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many || one + "s"}`;
@@ -210,7 +210,7 @@
     return [
       where(change),
       change.risks.length ? make("ul", { class: "reasons" }, change.risks.map((risk) =>
-        make("li", {}, badge(risk.severity, title(risk.id)), make("span", { class: "sr" }, `${risk.severity}: `), risk.reason))) : null,
+        make("li", {}, badge(risk.severity, title(risk.id)), make("span", { class: "sr" }, ` ${risk.severity}: `), risk.reason))) : null,
       secret ? [secret.keys.length ? secretKeys(secret) : null, certificates(secret), recipients(secret)] : null,
       change.fields.map(field),
       change.lines.length ? make("details", { class: "field", open: change.op === "add" },
@@ -230,12 +230,13 @@
     const risks = [...new Map(change.risks.map((risk) => [risk.id, risk])).values()];
     entry.head = make("button", { type: "button", class: "head", "aria-expanded": "false", "aria-controls": `body-${index}`, on: { click: () => toggle(entry) } },
       make("span", { class: "chevron", "aria-hidden": "true" }),
-      badge(change.op, OPS[change.op]),
-      make("span", { class: "kind" }, change.kind), make("span", { class: "name" }, change.name),
-      change.was ? make("span", { class: "in" }, `was ${change.was}`) : null,
+      // The spaces are for those who hear the line.
+      badge(change.op, OPS[change.op]), " ",
+      make("span", { class: "kind" }, change.kind), " ", make("span", { class: "name" }, change.name), " ",
+      change.was ? [make("span", { class: "in" }, `was ${change.was}`), " "] : null,
       make("span", { class: "right" },
-        risks.map((risk) => make("span", { class: `badge ${risk.severity}` }, make("span", { class: "sr" }, `${risk.severity}: `), title(risk.id))),
-        change.quiet ? badge("other", "only noise") : null,
+        risks.map((risk) => [make("span", { class: `badge ${risk.severity}` }, make("span", { class: "sr" }, `${risk.severity}: `), title(risk.id)), " "]),
+        change.quiet ? [badge("other", "only noise"), " "] : null,
         make("span", { class: "envs" }, environmentsWords(change))));
     entry.body = make("div", { class: "body", id: `body-${index}`, hidden: true });
     entry.article = make("article", { class: "entry", "data-severity": change.severity || "none", "aria-label": `${change.kind} ${change.name}, ${OPS[change.op]}` },
@@ -349,7 +350,7 @@
   function failures() {
     const failed = report.environments.filter((environment) => environment.state === "failed");
     $("failures").append(...failed.map((environment) => make("div", { class: "failure" },
-      make("h3", {}, `${environment.name} could not be built`), make("pre", {}, environment.error))));
+      make("h2", {}, `${environment.name} could not be built`), make("pre", {}, environment.error))));
   }
   function filters() {
     const risks = counted((entry) => entry.risks), kinds = counted((entry) => [entry.change.kind]);

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kasmgen.report import words
-from kasmgen.report.linediff import Line
+from kasmgen.report.linediff import Line, clip
 from kasmgen.report.view import EntryView, FieldView, ReportView, view
 from kasmgen.steps.review.group import Report
 
@@ -18,6 +18,7 @@ _MARKS = {"-": "red", "+": "green", " ": "", "~": "dim"}
 _OPS = {"add": "green", "remove": "red", "change": "yellow", "rename": "magenta", "replace": "", "move": "magenta"}
 _STATES = {"failed": "bold red", "changed": "yellow", "added": "green", "removed": "red", "same": "dim"}
 _MOST_LINES = 60
+_LONGEST_RUN = 20
 _MOST_ENVIRONMENTS = 6
 
 _Styled = tuple[str, str]
@@ -123,10 +124,8 @@ def _field(field: FieldView, full: bool) -> Iterator[list[_Styled]]:
     if field.note:
         head.append((f"  ({field.note})", "dim"))
     yield head
-    most = len(field.lines) if full else _MOST_LINES
-    yield from (_line(line, "        ") for line in field.lines[:most])
-    if len(field.lines) > most:
-        yield [(f"        ~ {words.count(len(field.lines) - most, 'more line')}", "dim")]
+    lines = field.lines if full else clip(field.lines, _LONGEST_RUN, _MOST_LINES)
+    yield from (_line(line, "        ") for line in lines)
 
 
 def _line(line: Line, indent: str) -> list[_Styled]:
