@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kasmgen import __version__, printing
-from kasmgen.errors import AnswerIsNo, InputError, KasmgenError
+from kasmgen.errors import AnswerIsNo, InputError, KasmgenError, ToolError
 from kasmgen.printing import Settings
 
 if TYPE_CHECKING:
@@ -523,6 +523,86 @@ def _count_environments(start: Path) -> int:
     from kasmgen import workspace
 
     return len(workspace.environment_names(workspace.find_root(start)))
+
+
+@cli.command()
+@click.argument("arguments", nargs=-1, metavar="[BASE] [HEAD] [ENV]...", shell_complete=_complete_environment)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "markdown", "html", "json"]),
+    default="text",
+    show_default=True,
+    help="How to print the report.",
+)
+@click.option("--max-bytes", type=click.IntRange(1000), default=60_000, show_default=True, help="Size of markdown.")
+@click.option("--exit-code", is_flag=True, help="Exit 1 if there is any difference.")
+@click.option("--full", is_flag=True, help="Show folded noise too (text).")
+@click.option("--no-pager", is_flag=True, help="Never use a pager.")
+@common
+@click.pass_obj
+def diff(
+    settings: Settings,
+    arguments: Sequence[str],
+    output: str,
+    max_bytes: int,
+    exit_code: bool,
+    full: bool,
+    no_pager: bool,
+) -> None:
+    """Show what a change does to each cluster, secrets masked.
+
+    Compares what Flux would apply between two revisions: by default where the
+    branch left its upstream against the work tree. Needs no cluster and no key.
+
+    \b
+    Examples:
+      kasmgen diff
+      kasmgen diff main prod
+      kasmgen diff v1 v2 --output html > report.html
+      kasmgen diff origin/main --output markdown --exit-code
+    """
+    from kasmgen.report import html, jsonout, markdown, text
+
+    with printing.progress(settings, "environments", 100) as step:
+        found = _command("diff").run(_start(settings), arguments, step)
+    if output == "text":
+        colour = settings.color and sys.stdout.isatty()
+        shown = text.render(found, colour=colour, full=full)
+        if sys.stdout.isatty() and not no_pager:
+            os.environ.setdefault("LESS", "FRX")
+            click.echo_via_pager(shown, color=colour)
+        else:
+            printing.out(shown.rstrip("\n"))
+    elif output == "markdown":
+        printing.out(markdown.render(found, max_bytes).rstrip("\n"))
+    else:
+        printing.out((html if output == "html" else jsonout).render(found).rstrip("\n"))
+    if found.failed:
+        names = ", ".join(item.name for item in found.environments if item.state == "failed")
+        raise ToolError(f"these environments could not be built, so nobody knows what changes there: {names}")
+    if exit_code and found.different:
+        raise AnswerIsNo("there are differences")
+
+
+@cli.command()
+@click.argument("platform", type=click.Choice(["github", "gitlab"]))
+@changing
+@output_option
+@common
+@click.pass_obj
+def ci(settings: Settings, platform: str, options: Options, output: str) -> None:
+    """Write a pipeline that checks every pull request and shows what it changes.
+
+    It needs no key and no secret, so it works for forks too. docs/ci.md says
+    what it does, and how to have the same elsewhere.
+
+    \b
+    Examples:
+      kasmgen ci github
+      kasmgen ci gitlab --dry-run
+    """
+    _print_outcome(settings, _command("ci").run(_start(settings), platform, options), output)
 
 
 @cli.group()

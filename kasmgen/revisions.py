@@ -17,7 +17,7 @@ from kasmgen import config, verify, yamlio
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.model import Object, ResourceId, by_id
 from kasmgen.steps import closure
-from kasmgen.tools import git, gitindex
+from kasmgen.tools import git, gitindex, history
 
 WORK_TREE = "the work tree"
 MOST_BYTES = 512 * 1024 * 1024
@@ -175,7 +175,7 @@ class Side:
 
 def resolve(repo: git.Repository, text: str) -> str | None:
     """The commit that `text` names, None if it names none."""
-    return git.resolve(repo, text)
+    return history.resolve(repo, text)
 
 
 def default_base(repo: git.Repository) -> tuple[str, str]:
@@ -184,7 +184,7 @@ def default_base(repo: git.Repository) -> tuple[str, str]:
     Raises KasmgenError if there is no commit at all.
     """
     for upstream in ("@{upstream}", "origin/HEAD", "origin/main", "origin/master"):
-        found = git.merge_base(repo, "HEAD", upstream) if git.resolve(repo, upstream) else None
+        found = history.merge_base(repo, "HEAD", upstream) if history.resolve(repo, upstream) else None
         if found:
             return found, f"{found[:12]} (where the branch left {upstream.replace('@{upstream}', 'its upstream')})"
     head = git.head(repo)

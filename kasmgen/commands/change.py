@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from kasmgen import __version__, publish
+from kasmgen import workspace as workspaces
 from kasmgen.model import Chart
 from kasmgen.pipeline import Result
 from kasmgen.steps import certificates
 from kasmgen.steps.secretplan import Sources
-from kasmgen.tools import git, helm, kustomize, sops
+from kasmgen.tools import git, gitindex, helm, kustomize, sops
 from kasmgen.workspace import Workspace
 
 
@@ -52,13 +55,14 @@ def sources(new_key: Callable[[str], certificates.PrivateKey] = certificates.new
 
 
 def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
-    """Whether the last commit holds a path of the project."""
-    head = git.head(workspace.repo)
+    """Whether the last commit holds a path of the project; git is asked once, when the first path is."""
 
-    def committed(path: str) -> bool:
-        return bool(git.blobs(workspace.repo, head, [workspace.in_repo(path)]))
+    @functools.cache
+    def known() -> frozenset[str]:
+        head = git.head(workspace.repo)
+        return frozenset(gitindex.tree_entries(workspace.repo, head, workspace.prefix)) if head else frozenset()
 
-    return committed
+    return lambda path: workspace.in_repo(path) in known()
 
 
 def message(options: Options, title: str, body: str, chart: Chart, *, sealed: bool) -> str:
@@ -76,11 +80,24 @@ def message(options: Options, title: str, body: str, chart: Chart, *, sealed: bo
     return f"{text.rstrip()}\n\n" + "".join(f"{key}: {value}\n" for key, value in trailers)
 
 
-def check(workspace: Workspace, options: Options) -> None:
-    """Repair what a killed run left and refuse a repository that must not be changed. Raises RepositoryError."""
+def recovered(repo: git.Repository | None, options: Options) -> None:
+    """Repair what a killed run left, before anything is read: what it half wrote must not be taken for inputs."""
+    if repo is not None and not repo.bare and not options.dry_run:
+        publish.recover(repo)
+
+
+def open_workspace(start: Path, options: Options) -> Workspace:
+    """The project at or above `start`, ready to be changed. Raises RepositoryError where it must not be."""
+    recovered(git.find(workspaces.find_root(start)), options)
+    workspace = workspaces.load(start)
+    check(workspace.repo, options)
+    return workspace
+
+
+def check(repo: git.Repository, options: Options) -> None:
+    """Raise RepositoryError if the repository must not be changed now."""
     if not options.dry_run:
-        publish.recover(workspace.repo)
-        git.check_ready(workspace.repo, commit=options.commit, branch=options.branch)
+        git.check_ready(repo, commit=options.commit, branch=options.branch)
 
 
 def prune_globs(names: Sequence[str]) -> list[str]:

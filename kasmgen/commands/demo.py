@@ -8,7 +8,7 @@ from pathlib import Path
 from kasmgen.commands import env_add, init
 from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
-from kasmgen.tools import agekeys, git, kustomize
+from kasmgen.tools import agekeys, git, history, kustomize
 
 
 @dataclass(frozen=True)
@@ -39,4 +39,4 @@ def run(directory: Path) -> Demo:
     prod = env_add.Request("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
     env_add.run(root, prod, Options())
     build = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod")
-    return Demo(root, tuple(git.files(repo)), build, tuple(git.subjects(repo)))
+    return Demo(root, tuple(git.files(repo)), build, tuple(history.subjects(repo)))

@@ -14,7 +14,7 @@ from kasmgen.model import Object, ResourceId
 from kasmgen.revisions import Overlay, Revision, Side, WorkTree
 from kasmgen.steps import review, risks
 from kasmgen.steps.review import ObjectChange
-from kasmgen.tools import git
+from kasmgen.tools import git, history
 
 Build = Mapping[ResourceId, Object]
 
@@ -45,10 +45,10 @@ def _sides(repo: git.Repository, prefix: str, private: Path, arguments: Sequence
         base, _, head = rest.pop(0).partition("..")
         spec = [base or "HEAD", head.removeprefix(".") or "HEAD"]
         if head.startswith("."):
-            spec[0] = git.merge_base(repo, spec[0], spec[1]) or spec[0]
+            spec[0] = history.merge_base(repo, spec[0], spec[1]) or spec[0]
     here = WorkTree(repo)
     known = set(Side(here, prefix, private).environments())
-    while rest and len(spec) < 2 and rest[0] not in known and git.resolve(repo, rest[0]):
+    while rest and len(spec) < 2 and rest[0] not in known and history.resolve(repo, rest[0]):
         spec.append(rest.pop(0))
     old = _revision(repo, spec[0]) if spec else Revision(repo, *revisions.default_base(repo))
     new = _revision(repo, spec[1]) if len(spec) > 1 else here
@@ -56,7 +56,7 @@ def _sides(repo: git.Repository, prefix: str, private: Path, arguments: Sequence
 
 
 def _revision(repo: git.Repository, text: str) -> Revision:
-    commit = git.resolve(repo, text)
+    commit = history.resolve(repo, text)
     if commit is None:
         raise InputError(f"'{text}' is no revision", hint="name a branch, a tag or a commit")
     return Revision(repo, commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")

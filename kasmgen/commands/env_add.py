@@ -16,7 +16,7 @@ from kasmgen.model import Render, ResourceId, Secret
 from kasmgen.steps import brought, rules, secretplan
 from kasmgen.steps.brought import Brought
 from kasmgen.tools import agekeys
-from kasmgen.workspace import EnvironmentFiles, Workspace, load
+from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yamlio import Yaml
 
 REGISTRY_NAME = "kasm-registry"
@@ -45,9 +45,8 @@ class Request:
 
 def run(start: Path, request: Request, options: Options, progress: pipeline.Progress = lambda _: None) -> Outcome:
     """Add the environment. Raises InputError that names the option for everything that is not right."""
-    workspace = load(start)
+    workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
-    change.check(workspace, options)
     with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(loaded, workspace, request)

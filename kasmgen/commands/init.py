@@ -17,7 +17,7 @@ from kasmgen.errors import InputError, RepositoryError
 from kasmgen.model import Secret
 from kasmgen.steps import flux, layout, rules
 from kasmgen.tools import agekeys, charts, git
-from kasmgen.workspace import Workspace, read_bytes
+from kasmgen.workspace import read_bytes
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Request:
 def run(request: Request, options: Options) -> Outcome:
     """Make the project. Where there is one already, say so and change nothing."""
     root = request.directory.absolute()
+    if root.is_dir():
+        change.recovered(git.find(root), options)
     if (root / config.PROJECT_FILE).exists():
         return Outcome(f"{root} is a kasmgen project already; nothing was changed")
     project = _project(request)
@@ -112,11 +114,8 @@ def _publish(
     options: Options,
 ) -> Outcome:
     root = root.resolve()
-    relative = git.toplevel_relative(repo, root)
-    prefix = "" if relative == "." else relative
     project = replace(project, chart=ChartRef(_source(request.chart, root)))
-    workspace = Workspace(repo, root, prefix, project, b"")
-    change.check(workspace, options)
+    change.check(repo, options)
     with rendering.kitchen(root) as run:
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project)

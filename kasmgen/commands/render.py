@@ -30,10 +30,8 @@ def run(
     check: write nothing; raise AnswerIsNo with the list if anything is stale.
     accept_chart: take a chart that is not the recorded one, and record it.
     """
-    workspace = load(start)
+    workspace = load(start) if check else change.open_workspace(start, options)
     selected = select(workspace, names)
-    if not check:
-        change.check(workspace, options)
     with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (_, take):
         if accept_chart:
             workspace = _unlocked(workspace)

@@ -279,25 +279,6 @@ def configure(repo: Repository, key: str, value: str) -> None:
     run(repo.root, "config", "--local", key, value)
 
 
-def subjects(repo: Repository) -> list[str]:
-    """First lines of all commit messages, newest first."""
-    return run(repo.root, "log", "--format=%s").stdout.decode("utf-8", "replace").splitlines()
-
-
-def resolve(repo: Repository, revision: str) -> str | None:
-    """The commit that a revision names, or None."""
-    if revision.startswith("-"):
-        return None
-    done = run(repo.root, "rev-parse", "-q", "--verify", f"{revision}^{{commit}}", ok=(0, 1, 128))
-    return line_of(done) if done.code == 0 else None
-
-
-def merge_base(repo: Repository, one: str, other: str) -> str | None:
-    """The best common ancestor of two revisions, or None."""
-    done = run(repo.root, "merge-base", one, other, ok=(0, 1, 128))
-    return line_of(done) if done.code == 0 else None
-
-
 def files(repo: Repository) -> list[str]:
     """Every file of the work tree that git tracks or, not being ignored, would add."""
     return sorted(set(parts(run(repo.root, "ls-files", "-c", "-o", "--exclude-standard", "-z").stdout)))
