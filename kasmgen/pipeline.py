@@ -8,12 +8,13 @@ written here; `publish` does that with what comes out.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from kasmgen import config, overlays, rendering, sealing, verify
 from kasmgen.config import Environment, Project
+from kasmgen.errors import InputError
 from kasmgen.model import Chart, Note, Render, ResourceId, Secret
 from kasmgen.steps import (
     brought,
@@ -90,7 +91,23 @@ def wanted_secrets(
                 continue
             spec = _certificate(pem, how)
             known[key] = wanted.from_render(rendered, again, tls=spec)
+    _refuse_unknown_certificates(loaded, environment, known.values())
     return tuple(known.values())
+
+
+def _refuse_unknown_certificates(
+    loaded: rendering.LoadedChart, environment: Environment, secrets: Iterable[WantedSecret]
+) -> None:
+    """An entry under `certificates` that is about none would be ignored in silence."""
+    pairs = [item.id.name for item in secrets if item.certificate]
+    existing = [name for name, how in environment.certificates.items() if how.source == "existing"]
+    roles = loaded.profile.certificates or (*pairs, *existing)
+    for name in environment.certificates:
+        if name not in roles:
+            raise InputError(
+                f"{environment.directory}/{config.ENVIRONMENT_FILE}: certificates.{name}: there is no such certificate",
+                hint=f"there are: {', '.join(roles) or 'none'}",
+            )
 
 
 def _certificate(pem: bytes | None, how: config.CertificateInput) -> certificates.CertificateSpec | None:
