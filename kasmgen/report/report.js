@@ -243,7 +243,7 @@
       make("h3", {}, entry.head), entry.body);
     return entry.article;
   }
-  const isOpen = (entry) => entry.head.getAttribute("aria-expanded") === "true";
+  const isOpen = (entry) => entry.head !== null && entry.head.getAttribute("aria-expanded") === "true";
   function fill(entry) {
     entry.body.replaceChildren(...body(entry.change).filter(Boolean));
     entry.body.dataset.view = state.view;
@@ -275,14 +275,23 @@
     if (state.kind && change.kind !== state.kind) return false;
     return !state.text || state.text.toLowerCase().split(/\s+/).every((word) => searched(entry).includes(word));
   }
-  const visible = () => entries.filter((entry) => !entry.article.hidden);
+  // Only so many objects at once, so that thousands of changes open as fast as ten.
+  const PAGE = 250;
+  let limit = PAGE;
+  const matching = () => entries.filter(fits);
+  const visible = () => entries.filter((entry) => entry.article && entry.article.isConnected);
 
+  function list() {
+    const found = matching();
+    $("list").replaceChildren(...found.slice(0, limit).map((entry) => entry.article || article(entry)));
+    const left = Math.max(found.length - limit, 0);
+    $("more").hidden = left === 0;
+    $("more").textContent = `Show ${Math.min(left, PAGE).toLocaleString("en")} more of ${left.toLocaleString("en")}`;
+    return found.length;
+  }
   function apply() {
-    let shown = 0;
-    for (const entry of entries) {
-      entry.article.hidden = !fits(entry);
-      shown += !entry.article.hidden;
-    }
+    limit = PAGE;
+    const shown = list();
     const total = entries.filter((entry) => state.noise || !entry.change.quiet).length;
     $("status").textContent = shown === total ? count(total, "change") : `${shown.toLocaleString("en")} of ${count(total, "change")}`;
     $("empty").hidden = shown > 0;
@@ -292,6 +301,12 @@
     for (const button of document.querySelectorAll("button[data-filter]"))
       button.setAttribute("aria-pressed", String(state[button.dataset.filter] === button.dataset.value));
     writeAddress();
+  }
+  function showMore() {
+    const next = visible().length;
+    limit += PAGE;
+    list();
+    visible()[next].head.focus();
   }
   const set = (key, value) => { state[key] = value; apply(); };
   const filterButton = (key, value, text) => make("button", { type: "button", class: "link", "data-filter": key, "data-value": value, "aria-pressed": "false",
@@ -393,7 +408,8 @@
     for (const key of ["environment", "risk", "kind"]) $(`f-${key}`).addEventListener("change", () => set(key, $(`f-${key}`).value));
     $("f-noise").addEventListener("change", () => set("noise", $("f-noise").checked));
     $("expand").addEventListener("click", () => visible().forEach((entry) => toggle(entry, true)));
-    $("collapse").addEventListener("click", () => entries.forEach((entry) => toggle(entry, false)));
+    $("collapse").addEventListener("click", () => entries.filter(isOpen).forEach((entry) => toggle(entry, false)));
+    $("more").addEventListener("click", showMore);
     $("reset").addEventListener("click", () => { Object.assign(state, { text: "", environment: "", risk: "", kind: "", noise: false }); apply(); });
     document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
     $("view-unified").addEventListener("click", () => setView("unified"));
@@ -402,19 +418,29 @@
     darkWanted.addEventListener("change", showTheme);
     // Paper cannot be clicked: what is on the page is printed whole.
     let closed = [];
-    addEventListener("beforeprint", () => { closed = visible().filter((entry) => !isOpen(entry)); closed.forEach((entry) => toggle(entry, true)); });
-    addEventListener("afterprint", () => closed.forEach((entry) => toggle(entry, false)));
+    addEventListener("beforeprint", () => {
+      limit = Infinity;
+      list();
+      const more = visible().filter((entry) => !isOpen(entry));
+      more.forEach((entry) => toggle(entry, true));
+      closed = closed.concat(more);
+    });
+    addEventListener("afterprint", () => {
+      closed.forEach((entry) => toggle(entry, false));
+      closed = [];
+      limit = PAGE;
+      list();
+    });
   }
   function start() {
     readAddress();
     $("verdict").textContent = report.verdict;
     $("banner").dataset.severity = report.severity || (report.different ? "info" : "none");
     revisions(); tiles(); failures(); environmentsTable(); risksTable(); filters();
-    $("list").append(...entries.map(article));
     listen(); showTheme(); setView(state.view);
     apply();
     // Errors are what somebody came for.
-    entries.filter((entry) => entry.change.severity === "error").slice(0, 3).forEach((entry) => toggle(entry, true));
+    visible().filter((entry) => entry.change.severity === "error").slice(0, 3).forEach((entry) => toggle(entry, true));
     $("app").hidden = false;
     document.documentElement.dataset.ready = "true";
   }
