@@ -60,14 +60,13 @@ def _state(key: str, before: Mapping[str, Yaml], now: Mapping[str, Yaml], reseal
         return "removed"
     was_sealed, is_now_sealed = isinstance(before[key], str), isinstance(now[key], str)
     if was_sealed != is_now_sealed:
-        # The empty text is never encrypted, so that it can be compared.
-        if not before[key] and not now[key]:
-            return "same"
+        # sops leaves the empty text as it is, so that neither side need be in clear.
+        if not before[key] or not now[key]:
+            return "changed" if before[key] or now[key] else "same"
         return "sealed" if is_now_sealed else "unsealed"
     if before[key] == now[key]:
         return "same"
-    # sops leaves empty text in clear: from or to it, the value is another one for certain.
-    return "resealed" if resealed and was_sealed and before[key] and now[key] else "changed"
+    return "resealed" if resealed and was_sealed else "changed"
 
 
 def _ciphertexts(obj: Object) -> dict[str, str]:

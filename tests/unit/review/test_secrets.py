@@ -31,6 +31,11 @@ def test_sops_set_changes_one_value() -> None:
     assert not secret.resealed
 
 
+def test_a_value_that_was_empty_was_not_in_clear() -> None:
+    assert told(sealed("db", {"a": ""}), sealed("db", {"a": "AAAA"})).keys == (("a", "changed"),)
+    assert told(sealed("db", {"a": "AAAA"}), sealed("db", {"a": ""}, wrapped="k2")).keys == (("a", "changed"),)
+
+
 def test_keys_come_and_go() -> None:
     secret = told(sealed("db", {"a": "AAAA", "b": "BBBB"}), sealed("db", {"b": "BBBB", "c": "CCCC"}))
     assert secret.keys == (("a", "removed"), ("b", "same"), ("c", "added"))
