@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -713,15 +714,21 @@ def demo(settings: Settings, directory: str) -> None:
       kasmgen demo /tmp/kasm-demo
     """
     made = _command("demo").run(_start(settings) / directory)
-    for path in made.files:
-        printing.out(path)
-    printing.out("\n# kustomize build overlays/prod\n" + made.build)
+    printing.out(f"{made.root}\n" + "\n".join(f"  {line}" for line in made.tree))
+    printing.out(f"\nkustomize build overlays/{made.environment}: {len(made.objects)} objects")
+    for line in made.objects:
+        printing.out(f"  {line}")
+    printing.out(f"\nOne of them:\n\n{made.sample}")
     printing.say(settings, f"{made.root}: {len(made.files)} files, {len(made.commits)} commits", "good")
+    # From a checkout's virtual environment it is not on PATH.
+    program = PROGRAM if shutil.which(PROGRAM) else str(Path(sys.argv[0]).absolute())
     printing.say(settings, "next:")
     for step in (
         f"cd {made.root} && git log --stat",
-        "kasmgen env show prod",
-        "kasmgen init my-repository --generate-key   # the real one",
+        f"kubectl kustomize overlays/{made.environment}   # everything that Flux would apply",
+        f"{program} env show {made.environment}",
+        f"{program} diff HEAD~1 HEAD   # what the last commit does to each cluster",
+        f"{program} init my-repository --generate-key   # the real one",
     ):
         printing.say(settings, f"  {step}")
 

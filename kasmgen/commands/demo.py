@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from kasmgen import yamlio
 from kasmgen.commands import env_add, init
 from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
@@ -13,12 +14,31 @@ from kasmgen.tools import agekeys, git, history, kustomize
 
 @dataclass(frozen=True)
 class Demo:
-    """What was made: the repository, its files, what one environment builds to, and the commits."""
+    """What was made: the repository, its files, what one environment builds to, and the commits.
+
+    objects: "Kind name" of everything in the build, in its order. sample: one object of it, as YAML.
+    """
 
     root: Path
     files: tuple[str, ...]
-    build: str
+    environment: str
+    objects: tuple[str, ...]
+    sample: str
     commits: tuple[str, ...]
+
+    @property
+    def tree(self) -> list[str]:
+        """The files as an indented tree."""
+        lines: list[str] = []
+        open_folders: tuple[str, ...] = ()
+        for path in sorted(self.files, key=lambda path: path.split("/")):
+            *folders, name = path.split("/")
+            for depth, folder in enumerate(folders):
+                if open_folders[: depth + 1] != tuple(folders[: depth + 1]):
+                    lines.append(f"{'  ' * depth}{folder}/")
+            open_folders = tuple(folders)
+            lines.append(f"{'  ' * len(folders)}{name}")
+        return lines
 
 
 def run(directory: Path) -> Demo:
@@ -38,5 +58,14 @@ def run(directory: Path) -> Demo:
     env_add.run(root, env_add.Request("staging", "kasm.staging.example.com"), Options())
     prod = env_add.Request("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
     env_add.run(root, prod, Options())
-    build = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod")
-    return Demo(root, tuple(git.files(repo)), build, tuple(history.subjects(repo)))
+    documents = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod").split("\n---\n")
+    objects = [yamlio.load(document) for document in documents]
+    sample = next(text for text, obj in zip(documents, objects, strict=True) if obj["kind"] == "Ingress")
+    return Demo(
+        root=root,
+        files=tuple(git.files(repo)),
+        environment="prod",
+        objects=tuple(f"{obj['kind']} {obj['metadata']['name']}" for obj in objects),
+        sample=sample,
+        commits=tuple(history.subjects(repo)),
+    )
