@@ -19,7 +19,7 @@ from kasmgen.yamlio import Yaml
 
 API_VERSION = "kasmgen.dev/v1"
 SIZES = ("small", "medium", "large")
-KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ecdsa-p256", "ecdsa-p384", "ed25519")
+KEY_TYPES = ("rsa-2048", "rsa-4096", "ecdsa-p256", "ecdsa-p384", "ed25519")
 CERTIFICATE_SOURCES = ("kasmgen", "existing")
 
 PROJECT_FILE = "kasmgen.yaml"
@@ -193,6 +193,8 @@ def parse_project(text: str, source: str = PROJECT_FILE) -> Project:
 
 
 def _checks(reader: _Reader) -> tuple[CheckOff, ...]:
+    # To YAML 1.1, which the inputs are read as, a plain `off` is the word for false.
+    reader.value = {"off" if key == "false" else key: value for key, value in reader.value.items()}
     items = reader.get("off", list, [])
     reader.done()
     return tuple(
@@ -214,7 +216,7 @@ def _certificate(reader: _Reader) -> CertificateInput:
     source = reader.text("source", lambda t, w: names.one_of(t, CERTIFICATE_SOURCES, w), "kasmgen")
     key_type = reader.text("keyType", lambda t, w: names.one_of(t, KEY_TYPES, w))
     days = reader.get("days", int, 0)
-    if "days" in reader.value and not 1 <= days <= 36500:
+    if reader.value.get("days") is not None and not 1 <= days <= 36500:
         raise reader.error("days", "must be 1 to 36500")
     reader.done()
     return CertificateInput(source, key_type or None, days or None)
@@ -242,7 +244,8 @@ def git_url(text: str, what: str) -> str:
     """A Git address that Flux can fetch: https, http or `ssh://git@host/path`, without credentials in it."""
     if not re.fullmatch(r"(https?|ssh)://[^\s]+/[^\s]+", text):
         hint = "Flux wants https://host/path or ssh://git@host/path"
-        raise InputError(f"{what}: '{names.shown(text)}' is no Git address that Flux takes", hint=hint)
+        shown = names.shown(re.sub(r"[^/@\s]*@", "***@", text))
+        raise InputError(f"{what}: '{shown}' is no Git address that Flux takes", hint=hint)
     if re.match(r"(https?://[^/]*@)|(ssh://[^/@]*:[^/@]*@)", text):
         raise InputError(f"{what}: the address holds credentials", hint="give them to Flux in a Secret, not in Git")
     return text

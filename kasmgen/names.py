@@ -12,14 +12,20 @@ import re
 from kasmgen.errors import InputError
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LONGEST = 1000  # characters, before they become punycode
+# IDNA 2003, which Python speaks, makes another name of these than IDNA 2008, which browsers speak.
+_AMBIGUOUS = re.compile("[ßẞς\u200c\u200d]")
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")  # Flux's own pattern
-# Control characters, marks that turn the direction of writing or take no room, and half characters.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 def escaped(text: str) -> str:
-    """`text` with everything escaped that could steer a terminal or read as something else."""
-    return _CONTROL.sub(lambda m: f"\\x{ord(m[0]):02x}" if ord(m[0]) < 256 else f"\\u{ord(m[0]):04x}", text)
+    """`text` with everything escaped that could steer a terminal or be taken for something else."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def shown(text: str) -> str:
@@ -47,7 +53,7 @@ def release_name(text: str, what: str) -> str:
 
 def dns_name(text: str, what: str) -> str:
     """A DNS subdomain such as `cluster.local`, without a dot at the end."""
-    name = text.rstrip(".") if text != "." else text
+    name = text.removesuffix(".")
     if not name or len(name) > 253 or not all(_LABEL.fullmatch(part) for part in name.split(".")):
         raise InputError(f"{what}: '{shown(text)}' is no DNS name")
     return name
@@ -58,13 +64,18 @@ def hostname(text: str, what: str, *, wildcard: bool = False) -> str:
 
     wildcard: allow `*.` in front. An address is refused: TLS and Ingress want names.
     """
-    name = text.strip().rstrip(".")
+    name = text.strip().removesuffix(".")
     prefix = "*." if wildcard and name.startswith("*.") else ""
     body = name[len(prefix) :]
     if _is_address(body):
         raise InputError(
             f"{what}: '{shown(text)}' is an address, a host name is needed",
             hint="addresses go to --ingress-ip",
+        )
+    if len(body) > _LONGEST or _AMBIGUOUS.search(body):
+        raise InputError(
+            f"{what}: '{shown(text)}' is too long or has a letter that old and new rules of DNS read differently",
+            hint="write it as DNS has it, with xn--",
         )
     try:
         ascii_name = body.encode("idna").decode("ascii").lower() if body else ""
@@ -79,17 +90,21 @@ def hostname(text: str, what: str, *, wildcard: bool = False) -> str:
 
 
 def _is_address(text: str) -> bool:
+    """Whether `text` is an address, or reads like one: no top-level domain is a number."""
     try:
         ipaddress.ip_address(text.strip("[]"))
     except ValueError:
-        return False
+        return text.rpartition(".")[2].isdecimal()
     return True
 
 
 def address(text: str, what: str) -> str:
     """An IPv4 or IPv6 address in its canonical spelling."""
     try:
-        return str(ipaddress.ip_address(text.strip()))
+        found = ipaddress.ip_address(text.strip())
+        if "%" in str(found):
+            raise ValueError  # the zone of a link is known to one machine only
+        return str(found)
     except ValueError:
         raise InputError(f"{what}: '{shown(text)}' is no IP address") from None
 
