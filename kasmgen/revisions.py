@@ -7,21 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-import shutil
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from kasmgen import config, verify, yamlio
-from kasmgen.errors import InputError, KasmgenError
+from kasmgen import config, verify
+from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.model import Object, ResourceId, by_id
 from kasmgen.steps import closure
-from kasmgen.tools import git, gitindex, history
+from kasmgen.tools import git, gitindex, history, kustomize
 
 WORK_TREE = "the work tree"
 MOST_BYTES = 512 * 1024 * 1024
 """All files of one side together; an overlay that reads more is refused."""
+
+DEEPER = "fetch the history (`git fetch --unshallow`), or name the revision to compare with"
+"""The next step where history is missing."""
+
+_NAME = re.compile("[a-z0-9-]+")
+
+T = TypeVar("T")
 
 
 class Files(Protocol):
@@ -32,6 +39,10 @@ class Files(Protocol):
     @property
     def paths(self) -> frozenset[str]:
         """Every regular file."""
+
+    @property
+    def links(self) -> frozenset[str]:
+        """Every symbolic link. They are not followed, as Flux drops them."""
 
     def prefetch(self, paths: Iterable[str]) -> None:
         """Get ready to read these, all at once."""
@@ -48,19 +59,24 @@ class Revision:
 
     def __init__(self, repo: git.Repository, commit: str, label: str) -> None:
         self.label = label
+        self.commit = commit
         self._repo = repo
         entries = gitindex.tree_entries(repo, commit)
         self._blobs = {path: entry.blob for path, entry in entries.items() if entry.mode.startswith("100")}
+        self._links = frozenset(path for path, entry in entries.items() if entry.mode == gitindex.LINK)
         self._contents: dict[str, bytes] = {}
 
     @property
     def paths(self) -> frozenset[str]:
         return frozenset(self._blobs)
 
+    @property
+    def links(self) -> frozenset[str]:
+        return self._links
+
     def prefetch(self, paths: Iterable[str]) -> None:
         missing = {self._blobs[path] for path in paths} - self._contents.keys()
-        if sum(gitindex.sizes(self._repo, missing).values()) > MOST_BYTES:
-            raise InputError(f"{self.label}: the overlays read more than {MOST_BYTES // 2**20} MiB")
+        _demand_bounded(sum(gitindex.sizes(self._repo, missing).values()))
         self._contents.update(gitindex.contents(self._repo, missing))
 
     def read(self, path: str) -> bytes:
@@ -79,27 +95,48 @@ class WorkTree:
 
     def __init__(self, repo: git.Repository) -> None:
         self._root = repo.root
-        found = (path for path in git.files(repo))
-        self._paths = frozenset(path for path in found if self._regular(path))
-
-    def _regular(self, path: str) -> bool:
-        place = self._root / path
-        return place.is_file() and not place.is_symlink()
+        found = git.files(repo)
+        self._links = frozenset(path for path in found if (repo.root / path).is_symlink())
+        self._paths = frozenset(path for path in found if path not in self._links and (repo.root / path).is_file())
+        self._identities: dict[str, str] = {}
 
     @property
     def paths(self) -> frozenset[str]:
         return self._paths
 
+    @property
+    def links(self) -> frozenset[str]:
+        return self._links
+
     def prefetch(self, paths: Iterable[str]) -> None:
-        if sum((self._root / path).stat().st_size for path in paths) > MOST_BYTES:
-            raise InputError(f"{self.label}: the overlays read more than {MOST_BYTES // 2**20} MiB")
+        _demand_bounded(sum(self._of(path, lambda place: place.stat().st_size) for path in paths))
 
     def read(self, path: str) -> bytes:
-        return (self._root / path).read_bytes()
+        return self._of(path, Path.read_bytes)
 
     def identity(self, path: str) -> str:
-        content = self.read(path)
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        if path not in self._identities:
+            self._identities[path] = self._of(path, _blob_id)
+        return self._identities[path]
+
+    def _of(self, path: str, ask: Callable[[Path], T]) -> T:
+        try:
+            return ask(self._root / path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _blob_id(place: Path) -> str:
+    digest = hashlib.sha1(b"blob %d\0" % place.stat().st_size, usedforsecurity=False)
+    with place.open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _demand_bounded(size: int) -> None:
+    if size > MOST_BYTES:
+        raise InputError(f"the overlays read more than {MOST_BYTES // 2**20} MiB")
 
 
 @dataclass(frozen=True)
@@ -109,6 +146,11 @@ class Overlay:
     name: str
     paths: frozenset[str]
     digest: str
+
+    @property
+    def directory(self) -> str:
+        """The overlay's directory, from the project's root."""
+        return f"{config.OVERLAYS}/{self.name}"
 
 
 class Side:
@@ -124,15 +166,34 @@ class Side:
         return posixpath.join(self.prefix, path) if self.prefix else path
 
     def environments(self) -> list[str]:
-        """Names of the environments, sorted."""
+        """Names of the environments, sorted: the directories that hold an environment.yaml.
+
+        A link in the place of one counts too, so that it is not taken for nothing.
+        Raises RepositoryError if all of them are behind a link.
+        """
+        if self._at(config.OVERLAYS) in self.files.links:
+            raise RepositoryError(
+                f"{config.OVERLAYS} is a symbolic link at {self.files.label}",
+                hint="Flux drops links; put the directory there",
+            )
         start = self._at(f"{config.OVERLAYS}/")
-        names = (path.removeprefix(start) for path in self.files.paths if path.startswith(start))
-        return sorted(
-            {name.split("/")[0] for name in names if name.endswith(f"/{closure.NAMES[0]}") and name.count("/") == 1}
-        )
+        below = [path.removeprefix(start).split("/") for path in self.files.paths if path.startswith(start)]
+        linked = [path.removeprefix(start).split("/") for path in self.files.links if path.startswith(start)]
+        found = {parts[0] for parts in below if len(parts) == 2 and parts[1] == config.ENVIRONMENT_FILE}
+        return sorted(found | {parts[0] for parts in linked if len(parts) == 1 and _NAME.fullmatch(parts[0])})
+
+    def has(self, name: str) -> bool:
+        """Whether Flux would find anything to build for the environment, right or wrong."""
+        start = self._at(f"{config.OVERLAYS}/{name}")
+        wanted = {f"{start}/{file}" for file in (config.ENVIRONMENT_FILE, *closure.NAMES)}
+        return start in self.files.links or not wanted.isdisjoint(self.files.paths)
+
+    def ready(self) -> None:
+        """Fetch all kustomizations at once: asking Git for each one costs a process."""
+        self.files.prefetch(path for path in self.files.paths if posixpath.basename(path) in closure.NAMES)
 
     def overlay(self, name: str) -> Overlay:
-        """What the environment's build reads, and its Flux objects."""
+        """What the environment's build reads, and its Flux objects. Raises InputError if it cannot be read."""
         directory = self._at(f"{config.OVERLAYS}/{name}")
         clusters = self._at(f"{config.CLUSTERS}/{name}/")
         paths = set(closure.closure(directory, self.files.paths, self.files.read))
@@ -143,53 +204,83 @@ class Side:
         return Overlay(name, frozenset(paths), digest.hexdigest())
 
     def write(self, overlays: Iterable[Overlay]) -> None:
-        """Put what these overlays read into the private directory, all at once."""
+        """Put what these overlays read into the private directory, all at once.
+
+        Raises InputError if it is too much or cannot be written.
+        """
         wanted = {path for overlay in overlays for path in overlay.paths} - self._written
         self.files.prefetch(wanted)
         for path in wanted:
             if ".." in path.split("/") or path.startswith("/"):
-                raise InputError(f"{self.files.label}: the path {path} leads out of the repository")
-            target = self._directory / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.files.read(path))
-        self._written |= wanted
+                raise InputError(f"the path {path} leads out of the repository")
+            content = self.files.read(path)
+            try:
+                target = self._directory / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            except OSError as error:
+                raise InputError(f"{path} cannot be built from: {error.strerror}") from None
+            self._written.add(path)
+
+    def demand_builds(self, overlay: Overlay) -> None:
+        """Raise KasmgenError if the overlay does not build."""
+        directory = self._at(overlay.directory)
+        self._demanding(lambda: kustomize.build_text(kustomize.locate(), self._directory / directory))
 
     def build(self, overlay: Overlay, cache: verify.ParseCache) -> dict[ResourceId, Object]:
         """What Flux would apply for the environment, its own Flux objects included.
 
-        Raises KasmgenError if it does not build.
+        Raises KasmgenError if it does not build, or if one object is in both.
         """
-        built = verify.build(self._directory, self._at(f"{config.OVERLAYS}/{overlay.name}"), cache)
-        clusters = self._at(f"{config.CLUSTERS}/{overlay.name}/")
-        for path in sorted(overlay.paths):
-            if path.startswith(clusters) and path.endswith((".yaml", ".yml")):
-                text = (self._directory / path).read_text(encoding="utf-8")
-                documents = yamlio.load_all(text, path)
-                built.update(by_id(document.value for document in documents if "kind" in (document.value or {})))
+        built = self._demanding(lambda: verify.build(self._directory, self._at(overlay.directory), cache))
+        for path in self._flux_files(overlay):
+            for key, obj in by_id(self._objects(path, cache)).items():
+                if built.setdefault(key, obj) != obj:
+                    raise InputError(f"{path}: {key} stands in the overlay or another file, too, and is another one")
         return built
 
-    def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def _demanding(self, build: Callable[[], T]) -> T:
+        try:
+            return build()
+        except KasmgenError as error:
+            named = sorted(path for path in self.files.links if posixpath.basename(path) in error.message)
+            if not named:
+                raise
+            raise InputError(f"{named[0]} is a symbolic link, which Flux drops; {error.message}") from None
 
+    def _flux_files(self, overlay: Overlay) -> list[str]:
+        clusters = self._at(f"{config.CLUSTERS}/{overlay.name}/")
+        return sorted(path for path in overlay.paths if path.startswith(clusters) and path.endswith((".yaml", ".yml")))
 
-def resolve(repo: git.Repository, text: str) -> str | None:
-    """The commit that `text` names, None if it names none."""
-    return history.resolve(repo, text)
+    def _objects(self, path: str, cache: verify.ParseCache) -> list[Object]:
+        """The objects of a file; `flux bootstrap` puts kustomizations of its own beside them, which are none."""
+        try:
+            text = self.files.read(path).decode("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not UTF-8 text") from None
+        values = [document.value for document in cache.load(text, path)]
+        return [value for value in values if isinstance(value, dict) and value.get("kind") and value.get("metadata")]
 
 
 def default_base(repo: git.Repository) -> tuple[str, str]:
     """(commit, what to call it): where the branch left its upstream, else the last commit.
 
-    Raises KasmgenError if there is no commit at all.
+    Raises InputError if there is no commit at all, or if the history is not here: comparing
+    with something nearer would hide changes.
     """
     for upstream in ("@{upstream}", "origin/HEAD", "origin/main", "origin/master"):
-        found = history.merge_base(repo, "HEAD", upstream) if history.resolve(repo, upstream) else None
-        if found:
-            return found, f"{found[:12]} (where the branch left {upstream.replace('@{upstream}', 'its upstream')})"
+        if history.resolve(repo, upstream) is None:
+            continue
+        name = upstream.replace("@{upstream}", "its upstream")
+        found = history.merge_base(repo, "HEAD", upstream)
+        if found is None:
+            raise InputError(f"the branch and {name} have no commit in common here", hint=DEEPER)
+        return found, f"{found[:12]} (where the branch left {name})"
     head = git.head(repo)
     if head is None:
         raise InputError("there is no commit to compare with", hint="commit first, or name two revisions")
+    if git.line_of(git.run(repo.root, "rev-parse", "--is-shallow-repository")) == "true":
+        raise InputError("a shallow clone does not know where the branch began", hint=DEEPER)
     return head, f"{head[:12]} (HEAD)"
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kasmgen import revisions, verify, workspace
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.model import Object, ResourceId
-from kasmgen.revisions import Overlay, Revision, Side, WorkTree
+from kasmgen.revisions import Files, Overlay, Revision, Side, WorkTree
 from kasmgen.steps import review, risks
 from kasmgen.steps.review import ObjectChange
 from kasmgen.tools import git, history
 
 Build = Mapping[ResourceId, Object]
+
+_RANGE = re.compile(r"(.*?)(\.\.\.?)(.*)", re.DOTALL)
 
 
 def run(start: Path, arguments: Sequence[str], progress: Callable[[str], None] = lambda _: None) -> review.Report:
@@ -33,33 +38,64 @@ def run(start: Path, arguments: Sequence[str], progress: Callable[[str], None] =
     prefix = "" if relative == "." else relative
     with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
         private = Path(name).resolve()
-        old, new, rest = _sides(repo, prefix, private, arguments)
-        names = _selected(old, new, rest)
-        return _report(old, new, names, progress)
+        before, after, rest = _Chooser(repo, prefix).choose(arguments)
+        old, new = Side(before, prefix, private / "old"), Side(after, prefix, private / "new")
+        return _Comparison(old, new, progress).report(_selected(old, new, rest))
 
 
-def _sides(repo: git.Repository, prefix: str, private: Path, arguments: Sequence[str]) -> tuple[Side, Side, list[str]]:
-    rest = list(arguments)
-    spec: list[str] = []
-    if rest and ".." in rest[0]:
-        base, _, head = rest.pop(0).partition("..")
-        spec = [base or "HEAD", head.removeprefix(".") or "HEAD"]
-        if head.startswith("."):
-            spec[0] = history.merge_base(repo, spec[0], spec[1]) or spec[0]
-    here = WorkTree(repo)
-    known = set(Side(here, prefix, private).environments())
-    while rest and len(spec) < 2 and rest[0] not in known and history.resolve(repo, rest[0]):
-        spec.append(rest.pop(0))
-    old = _revision(repo, spec[0]) if spec else Revision(repo, *revisions.default_base(repo))
-    new = _revision(repo, spec[1]) if len(spec) > 1 else here
-    return Side(old, prefix, private / "old"), Side(new, prefix, private / "new"), rest
+# --- what is compared ------------------------------------------------------------
 
 
-def _revision(repo: git.Repository, text: str) -> Revision:
-    commit = history.resolve(repo, text)
-    if commit is None:
-        raise InputError(f"'{text}' is no revision", hint="name a branch, a tag or a commit")
-    return Revision(repo, commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")
+class _Chooser:
+    """Tells revisions from environments. A word that is both is the environment."""
+
+    def __init__(self, repo: git.Repository, prefix: str) -> None:
+        self._repo = repo
+        self._prefix = prefix
+
+    def choose(self, arguments: Sequence[str]) -> tuple[Files, Files, list[str]]:
+        """(old side, new side, what is left of the arguments)."""
+        if arguments and (found := _RANGE.fullmatch(arguments[0])):
+            return *self._range(*found.groups()), list(arguments[1:])
+        here = WorkTree(self._repo)
+        rest = list(arguments)
+        if not rest or rest[0] in self._environments(here) or not history.resolve(self._repo, rest[0]):
+            return self._default(), here, rest
+        if rest[0] in self._environments_of_default():
+            return self._default(), here, rest
+        old = self._revision(rest.pop(0))
+        known = {*self._environments(here), *self._environments(old)}
+        if rest and rest[0] not in known and history.resolve(self._repo, rest[0]):
+            return old, self._revision(rest.pop(0)), rest
+        return old, here, rest
+
+    def _range(self, base: str, dots: str, head: str) -> tuple[Files, Files]:
+        old, new = self._revision(base or "HEAD"), self._revision(head or "HEAD")
+        if dots == "..":
+            return old, new
+        commit = history.merge_base(self._repo, old.commit, new.commit)
+        if commit is None:
+            raise InputError(f"{old.label} and {new.label} have no commit in common", hint=revisions.DEEPER)
+        return Revision(self._repo, commit, f"{commit[:12]} (where {head or 'HEAD'} left {base or 'HEAD'})"), new
+
+    def _revision(self, text: str) -> Revision:
+        commit = history.resolve(self._repo, text)
+        if commit is None:
+            raise InputError(f"'{text}' is no revision", hint="name a branch, a tag or a commit")
+        return Revision(self._repo, commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")
+
+    def _default(self) -> Revision:
+        return Revision(self._repo, *revisions.default_base(self._repo))
+
+    def _environments(self, files: Files) -> list[str]:
+        return Side(files, self._prefix, Path()).environments()
+
+    def _environments_of_default(self) -> list[str]:
+        try:
+            return self._environments(self._default())
+        except KasmgenError:
+            # There is no such side, so nothing of it can be meant.
+            return []
 
 
 def _selected(old: Side, new: Side, names: Sequence[str]) -> list[str]:
@@ -73,44 +109,83 @@ def _selected(old: Side, new: Side, names: Sequence[str]) -> list[str]:
     return sorted(set(names)) or every
 
 
-def _report(old: Side, new: Side, names: Sequence[str], progress: Callable[[str], None]) -> review.Report:
-    before = {name: old.overlay(name) for name in set(names) & set(old.environments())}
-    after = {name: new.overlay(name) for name in set(names) & set(new.environments())}
-    changed = [name for name in names if not revisions.same(before, after, name)]
-    old.write(before[name] for name in changed if name in before)
-    new.write(after[name] for name in changed if name in after)
-    cache = verify.ParseCache()
-    failed: dict[str, str] = {}
-    changes: dict[str, tuple[ObjectChange, ...]] = dict.fromkeys(names, ())
+# --- comparing ---------------------------------------------------------------------
 
-    def one(name: str) -> None:
+
+@dataclass
+class _Comparison:
+    """Two sides, and what is found out about their environments."""
+
+    old: Side
+    new: Side
+    progress: Callable[[str], None]
+    failed: dict[str, str] = field(default_factory=dict)
+    cache: verify.ParseCache = field(default_factory=verify.ParseCache)
+
+    def report(self, names: Sequence[str]) -> review.Report:
+        """What changes in these environments; those that cannot be built are named as failed."""
+        before, after = self._overlays(self.old, names), self._overlays(self.new, names)
+        changes: dict[str, tuple[ObjectChange, ...]] = dict.fromkeys(names, ())
+
+        def one(name: str) -> None:
+            with self._recording(name):
+                changes[name] = self._changes(before.get(name), after.get(name))
+            self.progress(name)
+
+        with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
+            list(pool.map(one, [name for name in names if name not in self.failed]))
+        return review.group(
+            changes,
+            added=after.keys() - before.keys(),
+            removed=before.keys() - after.keys(),
+            failed=self.failed,
+            base=self.old.files.label,
+            head=self.new.files.label,
+        )
+
+    def _overlays(self, side: Side, names: Sequence[str]) -> dict[str, Overlay]:
+        """The environments that a side has, ready to be built."""
+        side.ready()
+        found: dict[str, Overlay] = {}
+        for name in names:
+            if side.has(name):
+                with self._recording(name), _naming(side):
+                    found[name] = side.overlay(name)
         try:
-            builds = [_built(side, overlays.get(name), cache) for side, overlays in ((old, before), (new, after))]
-            changes[name] = _compared(*builds)
+            side.write(found.values())
+        except KasmgenError:
+            # One of them is too much or cannot be written; the others need not suffer for it.
+            for name, overlay in found.items():
+                with self._recording(name), _naming(side):
+                    side.write([overlay])
+        return found
+
+    def _changes(self, old: Overlay | None, new: Overlay | None) -> tuple[ObjectChange, ...]:
+        if old is not None and new is not None and old.digest == new.digest:
+            # Built all the same: that nothing changes is not to be said of what does not build.
+            with _naming(self.new):
+                self.new.demand_builds(new)
+            return ()
+        was, now = self._built(self.old, old), self._built(self.new, new)
+        return risks.assess(review.compare_builds(was, now), risks.Context(was, now))
+
+    def _built(self, side: Side, overlay: Overlay | None) -> Build:
+        if overlay is None:
+            return {}
+        with _naming(side):
+            return side.build(overlay, self.cache)
+
+    @contextmanager
+    def _recording(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except KasmgenError as error:
-            failed[name] = revisions.reason(error)
-        progress(name)
-
-    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
-        list(pool.map(one, changed))
-    return review.group(
-        changes,
-        added=after.keys() - before.keys(),
-        removed=before.keys() - after.keys(),
-        failed=failed,
-        base=old.files.label,
-        head=new.files.label,
-    )
+            self.failed[name] = revisions.reason(error)
 
 
-def _built(side: Side, overlay: Overlay | None, cache: verify.ParseCache) -> Build:
-    if overlay is None:
-        return {}
+@contextmanager
+def _naming(side: Side) -> Iterator[None]:
     try:
-        return side.build(overlay, cache)
+        yield
     except KasmgenError as error:
         raise InputError(f"at {side.files.label}: {error.message}") from None
-
-
-def _compared(old: Build, new: Build) -> tuple[ObjectChange, ...]:
-    return risks.assess(review.compare_builds(old, new), risks.Context(old, new))

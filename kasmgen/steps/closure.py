@@ -11,6 +11,7 @@ from kasmgen.yamlio import Yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MOST_DIRECTORIES = 1_000
+_LONGEST_PATH = 4_096
 
 
 def closure(directory: str, files: Collection[str], read: Callable[[str], bytes]) -> frozenset[str]:
@@ -18,26 +19,28 @@ def closure(directory: str, files: Collection[str], read: Callable[[str], bytes]
 
     files: every path of the repository. read: the content of one. Whatever looks like
     a path in a kustomization and is one counts, so the set may be too large but leaves
-    nothing out. A kustomization that is no YAML points nowhere: its build fails anyway.
+    nothing out. Where that cannot be told (a kustomization that we cannot read, or too
+    many of them), it is the whole repository: kustomize may be able to read it.
     """
     below = _Tree(files)
     found: set[str] = set()
     waiting = [posixpath.normpath(directory)]
     seen: set[str] = set()
-    while waiting and len(seen) < MOST_DIRECTORIES:
+    while waiting:
         here = waiting.pop()
         if here in seen:
             continue
         seen.add(here)
         found.update(below.directory(here))
-        for name in NAMES:
-            path = posixpath.normpath(f"{here}/{name}")
-            for text in _texts(path, read) if path in below.files else ():
-                target = posixpath.normpath(posixpath.join(here, text))
-                if target in below.files:
-                    found.add(target)
-                elif target not in seen and below.has_directory(target):
-                    waiting.append(target)
+        texts = _of_kustomizations(here, below, read)
+        if texts is None or len(seen) > MOST_DIRECTORIES:
+            return frozenset(files)
+        for text in texts:
+            target = posixpath.normpath(posixpath.join(here, text))
+            if target in below.files:
+                found.add(target)
+            elif target not in seen and below.has_directory(target):
+                waiting.append(target)
     return frozenset(found)
 
 
@@ -62,20 +65,27 @@ class _Tree:
         return self._by_directory.get(path, set())
 
 
-def _texts(path: str, read: Callable[[str], bytes]) -> Iterator[str]:
+def _of_kustomizations(directory: str, tree: _Tree, read: Callable[[str], bytes]) -> list[str] | None:
+    """What the kustomizations of a directory say, as far as it may be a path; None if one cannot be read."""
+    paths = [posixpath.normpath(f"{directory}/{name}") for name in NAMES]
     try:
-        documents = yamlio.load_all(read(path).decode("utf-8"), path)
+        documents = [
+            document
+            for path in paths
+            if path in tree.files
+            for document in yamlio.load_all(read(path).decode("utf-8"), path)
+        ]
     except (InputError, UnicodeDecodeError):
-        return
-    for document in documents:
-        yield from _leaves(document.value)
+        return None
+    return [text for document in documents for text in _leaves(document.value)]
 
 
 def _leaves(value: Yaml) -> Iterator[str]:
     if isinstance(value, str):
-        # Generators name files as `key=path`.
-        if len(value) < 1000 and "\n" not in value:
-            yield value.rpartition("=")[2]
+        if len(value) <= _LONGEST_PATH and "\n" not in value:
+            yield value
+            # Generators name files as `key=path`.
+            yield value.partition("=")[2] or value
     elif isinstance(value, dict):
         for item in value.values():
             yield from _leaves(item)
