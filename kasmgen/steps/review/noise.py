@@ -9,6 +9,7 @@ from kasmgen.yamlio import Yaml
 
 OWN = "kasmgen's own annotation"
 LABELS = "version label"
+CHECKSUM = "checksum of other content"
 ORDER = "order without meaning"
 NAME = "name with a hash"
 
@@ -38,8 +39,8 @@ def _metadata_map(path: tuple[Step, ...]) -> tuple[int, str] | None:
 
 
 def _entry(kind: str, key: Step) -> str:
-    if kind == "annotations" and isinstance(key, str) and key.startswith("kasmgen.dev/"):
-        return OWN
+    if kind == "annotations" and isinstance(key, str) and key.startswith(("kasmgen.dev/", "checksum/")):
+        return OWN if key.startswith("kasmgen.dev/") else CHECKSUM
     return LABELS if kind == "labels" and key in _LABELS else ""
 
 

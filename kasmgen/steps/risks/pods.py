@@ -8,9 +8,12 @@ from kasmgen.model import Object, ResourceId
 from kasmgen.steps import kinds
 from kasmgen.steps.review.changes import ObjectChange, Risk, path_text
 from kasmgen.steps.review.fields import same
+from kasmgen.steps.review.noise import CHECKSUM
 from kasmgen.steps.risks.context import Context
-from kasmgen.steps.risks.reading import by_name, get, items, pod_spec, short, whole
+from kasmgen.steps.risks.reading import by_name, get, items, mapping, pod_spec, short, whole
 
+# Changes when, and only when, the content of a Secret does that the pods use.
+_SECRETS = "kasmgen.dev/secrets"
 _RUNNING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 
@@ -36,11 +39,15 @@ def restarts(change: ObjectChange) -> Iterator[Risk]:
 
 def _why(change: ObjectChange) -> str:
     """The fields of the template that changed, in words."""
-    fields = {path_text(f.path[2:]) for f in change.fields if f.path[:2] == ("spec", "template")}
-    if all("kasmgen.dev/secrets" in field for field in fields):
+    fields = [field for field in change.fields if field.path[:2] == ("spec", "template")]
+    names = sorted({path_text(field.path[2:]).removeprefix("spec.") for field in fields if not field.folded})
+    if names:
+        return short(names, 2)
+    reasons = {field.folded for field in fields}
+    before, now = (mapping(kinds.pod_template(obj or {}), "metadata.annotations") for obj in (change.old, change.new))
+    if before.get(_SECRETS) != now.get(_SECRETS):
         return "the content of a Secret that they use changed"
-    names = sorted(field.removeprefix("spec.") for field in fields)
-    return short(names)
+    return "content that they read changed" if CHECKSUM in reasons else f"{short(sorted(reasons))} in their template"
 
 
 def _replicas(obj: Object) -> int:

@@ -59,8 +59,13 @@ def test_a_changed_template_restarts_pods() -> None:
 
 def test_noise_in_the_template_restarts_pods_too() -> None:
     assert "restarts-pods" in after(deployment(), ("spec.template.metadata.labels", {"helm.sh/chart": "a-2"}))
-    risks = after(deployment(), ("spec.template.metadata.annotations", {"kasmgen.dev/secrets": "new"}))
-    assert "restarts-pods" in risks
+    reasons = {
+        key: after(deployment(), ("spec.template.metadata.annotations", {key: "new"}))["restarts-pods"][1]
+        for key in ("kasmgen.dev/secrets", "checksum/config", "kasmgen.dev/other")
+    }
+    assert "content of a Secret" in reasons["kasmgen.dev/secrets"]
+    assert "content that they read changed" in reasons["checksum/config"]
+    assert "own annotation in their template" in reasons["kasmgen.dev/other"]
 
 
 def test_recreate_stops_all_pods_at_once() -> None:
