@@ -64,13 +64,14 @@ def not_yet(context: Certificates) -> Iterator[Hit]:
 def names(context: Certificates) -> Iterator[Hit]:
     for path, spec in context.wanted.items():
         sealed = context.sealed.get(path)
-        begin, end = (_begin(sealed), _end(sealed)) if sealed else (None, None)
+        end = _end(sealed) if sealed else None
         if sealed is None or end is None:
             continue
-        # At a moment when it is valid only its names can be wrong.
-        moment = max(min(context.now, end - timedelta(seconds=1)), begin or context.now)
-        for reason in certificates.unfit(sealed.annotations, spec, now=moment):
-            yield context.hit(path, f"the certificate: {reason}")
+        # At the last moment of its validity only its names can be wrong.
+        timeless = {key: value for key, value in sealed.annotations.items() if key != certificates.NOT_BEFORE}
+        reasons = certificates.unfit(timeless, spec, now=end - timedelta(seconds=1))
+        if reasons:
+            yield context.hit(path, f"the certificate: {'; '.join(reasons)}")
 
 
 def silent(context: Certificates) -> Iterator[Hit]:

@@ -1,0 +1,54 @@
+"""`kasmgen ci`: a pipeline that checks and shows every pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kasmgen import __version__, publish, workspace
+from kasmgen.commands.change import Options, Outcome
+from kasmgen.errors import RepositoryError
+from kasmgen.model import Tree
+from kasmgen.steps import mark, pipelines
+from kasmgen.tools import git
+
+
+def run(start: Path, platform: str, options: Options) -> Outcome:
+    """Write the pipeline of `platform` ("github" or "gitlab") and commit it. Raises KasmgenError."""
+    root = workspace.find_root(start)
+    repo = git.find(root)
+    if repo is None:
+        raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
+    if not options.dry_run:
+        publish.recover(repo)
+        git.check_ready(repo, commit=options.commit, branch=options.branch)
+    project = git.toplevel_relative(repo, root)
+    tree, steps = _pipeline(repo, project, platform)
+    changes = publish.plan(repo.root, tree, force=options.force)
+    if not changes:
+        return Outcome(f"nothing to do: the pipeline for {platform} is there", next_steps=steps)
+    lines = tuple(changes.describe())
+    if options.dry_run:
+        return Outcome(f"would change {len(lines)} files", None, lines, next_steps=steps, dry_run=True)
+    text = options.message or f"Check and compare changes with kasmgen on {platform}"
+    done = publish.publish(
+        repo,
+        repo.root,
+        changes,
+        message=f"{text.rstrip()}\n\nKasmgen: {__version__}\n",
+        commit=options.commit,
+        branch=options.branch,
+        push=options.push,
+    )
+    return Outcome(f"the pipeline for {platform} is written", done.commit, lines, next_steps=steps)
+
+
+def _pipeline(repo: git.Repository, project: str, platform: str) -> tuple[Tree, tuple[str, ...]]:
+    """The files, and what people have to do themselves."""
+    if platform == "github":
+        return pipelines.github(project, git.branch(repo) or "main"), ()
+    entry = repo.root / pipelines.GITLAB_ENTRY
+    # A pipeline that people have is theirs; ours is one line in it.
+    theirs = entry.exists() and mark.read(workspace.read_bytes(entry, pipelines.GITLAB_ENTRY)).state == "foreign"
+    steps = [f"add to {pipelines.GITLAB_ENTRY}: include: [{{local: /{pipelines.GITLAB_FILE}}}]"] if theirs else []
+    steps.append("for the comment: a project access token (scope api) in the masked variable KASMGEN_TOKEN")
+    return pipelines.gitlab(project, entry=not theirs), tuple(steps)
