@@ -10,8 +10,9 @@ import posixpath
 from collections.abc import Sequence, Set
 from typing import Any
 
-from kasmgen import yamledit, yamlio
+from kasmgen import yamlio
 from kasmgen.errors import InputError
+from kasmgen.steps import splice
 from kasmgen.yamlio import Yaml
 
 BASE = "../../base"
@@ -63,53 +64,55 @@ def own_content(text: str, source: str, kept: Set[str]) -> bool:
 def update(
     text: str, source: str, resources: Sequence[str], patches: Sequence[Yaml], kept: Set[str] = frozenset()
 ) -> str:
-    """`text` with kasmgen's entries brought to `resources` and `patches`; the same text if they are already.
+    """`text` with kasmgen's entries brought to `resources` and `patches`, and nothing else changed.
 
-    Raises InputError if the file is no Kustomization.
+    Entries of kasmgen that are right stay where people have put them. Raises InputError if the
+    file is no Kustomization, or is written in a way that cannot be edited in place.
     """
     value = yamlio.load(text, source)
     if not isinstance(value, dict) or value.get("kind", "Kustomization") != "Kustomization":
         raise InputError(
             f"{source}: not a Kustomization", hint="an overlay's kustomization.yaml has kind: Kustomization"
         )
-    for key in ("resources", "patches"):
+    for key, wanted in (("resources", list(resources)), ("patches", list(patches))):
         if not isinstance(value.get(key) or [], list):
             raise InputError(f"{source}: {key}: a list is expected")
-    if _current(value, "resources", kept) == list(resources) and _current(value, "patches", kept) == list(patches):
-        return text
-    document = yamledit.load(text, source)
-    _bring(document, "resources", list(resources), kept)
-    _bring(document, "patches", list(patches), kept)
-    return yamledit.dump(document, text)
+        text = _add(_drop(text, source, key, wanted, kept), source, key, wanted)
+    return text
 
 
-def _current(value: dict[str, Yaml], key: str, kept: Set[str]) -> list[Yaml]:
-    return [entry for entry in value.get(key) or () if is_ours(_path_of(entry), kept)]
+def _items(text: str, source: str, key: str) -> list[Yaml]:
+    return list((yamlio.load(text, source) or {}).get(key) or [])
 
 
-def _bring(document: Any, key: str, wanted: list[Yaml], kept: Set[str]) -> None:
-    """Change the list at `key` entry by entry, so that comments stay with what they stand at."""
-    items = document.get(key)
-    if not items:
-        if wanted:
-            document[key] = yamledit.to_node(wanted)
-        return
-    paths = {_clean(entry) for entry in wanted}
-    for position in range(len(items) - 1, -1, -1):
-        if is_ours(_path_of(items[position]), kept) and _clean(items[position]) not in paths:
-            del items[position]
-    place = 0
-    for entry in wanted:
-        found = next((i for i, item in enumerate(items) if _clean(item) == _clean(entry)), None)
-        if found is None:
-            items.insert(place, yamledit.to_node(entry))
-            found = place
-        elif isinstance(entry, dict) and yamlio.load(yamledit.dump(yamledit.to_node(entry))) != _plain(items[found]):
-            items[found] = yamledit.to_node(entry)
-        place = found + 1
-    if not items:
-        del document[key]
+def _spelled(entry: Yaml) -> Yaml:
+    """An entry with its path as kasmgen spells it."""
+    return {**entry, "path": _clean(entry)} if isinstance(entry, dict) else _clean(entry)
 
 
-def _plain(node: Any) -> Yaml:
-    return yamlio.load(yamledit.dump(node))
+def _drop(text: str, source: str, key: str, wanted: list[Yaml], kept: Set[str]) -> str:
+    """`text` without entries of kasmgen's that are not wanted, not as they should be, or there already."""
+    items = _items(text, source, key)
+    gone = [
+        position
+        for position, item in enumerate(items)
+        if is_ours(_path_of(item), kept)
+        and (_spelled(item) not in wanted or _clean(item) in map(_clean, items[:position]))
+    ]
+    for position in reversed(gone):
+        text = splice.remove_item(text, key, position, source)
+    return text
+
+
+def _add(text: str, source: str, key: str, wanted: list[Yaml]) -> str:
+    """`text` with what is wanted and missing: behind the one wanted before it, else before the first that is there."""
+    there = [_clean(item) for item in _items(text, source, key)]
+    ours = [_clean(entry) for entry in wanted]
+    place = min((there.index(path) for path in ours if path in there), default=0)
+    for path, entry in zip(ours, wanted, strict=True):
+        if path not in there:
+            lines = yamlio.dump([entry]).splitlines()
+            text = splice.insert_item(text, key, place, lines, source)
+            there.insert(place, path)
+        place = there.index(path) + 1
+    return text
