@@ -91,6 +91,10 @@ def decide(
     wanted = _pin(wanted, existing.sealed.annotations.get(PINNED, "").split(","))
     reports = _reports(wanted, existing, now)
     missing = wanted.keys - frozenset(existing.sealed.ciphertext) - frozenset(existing.sealed.unsealed)
+    if missing & wanted.issued:
+        # A certificate goes with its own key only: what is missing of the pair cannot be made alone.
+        missing |= wanted.issued
+        reports += (f"{existing.path}: a part of the certificate is missing, so all of it is made anew",)
     changed = wanted.inputs != existing.sealed.annotations.get(INPUTS, "")
     follows = frozenset(key for key, entry in wanted.entries.items() if isinstance(entry, Follow))
     if changed and follows == wanted.keys == frozenset(existing.sealed.ciphertext) | missing:
@@ -163,14 +167,16 @@ def fill(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[d
 def _pair(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
     spec = plan.wanted.certificate
     assert spec is not None
-    certificate, private = (brought.get(key) for key in TLS_KEYS)
-    if certificate is not None and private is not None:
-        pem = certificate.reveal()
-        certificates.check_pair(pem, private)
-        pair = {"tls.crt": certificate, "tls.key": private}
-        return pair, certificates.facts(pem, brought=True)
-    issued = certificates.issue(spec, now=sources.now, key=sources.new_key(spec.key_type), serial=sources.serial())
-    pair = {"tls.crt": Secret(issued.certificate), "tls.key": issued.key}
-    if plan.wanted.authority:
-        pair["ca.crt"] = pair["tls.crt"]
-    return pair, certificates.facts(issued.certificate)
+    passed = {key: brought[key] for key in TLS_KEYS if key in brought and brought[key].reveal()}
+    if len(passed) == 1:
+        raise SecretError(f"{plan.path}: {', '.join(passed)} was passed without the other half of the pair")
+    if passed:
+        pem = passed["tls.crt"].reveal()
+        certificates.check_pair(pem, passed["tls.key"])
+        facts = certificates.facts(pem, brought=True)
+    else:
+        issued = certificates.issue(spec, now=sources.now, key=sources.new_key(spec.key_type), serial=sources.serial())
+        passed = {"tls.crt": Secret(issued.certificate), "tls.key": issued.key}
+        facts = certificates.facts(issued.certificate)
+    authority = brought.get("ca.crt", Secret(""))
+    return {**passed, "ca.crt": authority if authority.reveal() else passed["tls.crt"]}, facts

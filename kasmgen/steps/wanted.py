@@ -59,10 +59,14 @@ class WantedSecret:
     role: str = ""
 
     @property
+    def issued(self) -> frozenset[str]:
+        """The data keys that come with the certificate."""
+        return frozenset([*TLS_KEYS, *(["ca.crt"] if self.authority else [])] if self.certificate else [])
+
+    @property
     def keys(self) -> frozenset[str]:
         """Every data key that the Secret must have."""
-        issued = {*TLS_KEYS, *(["ca.crt"] if self.authority else [])} if self.certificate else set()
-        return frozenset(self.entries) | issued
+        return frozenset(self.entries) | self.issued
 
     @property
     def inputs(self) -> str:

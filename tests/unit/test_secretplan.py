@@ -1,0 +1,419 @@
+"""Which Secrets there have to be, and what happens to each of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kasmgen.errors import InputError, SecretError
+from kasmgen.model import Object, Rendered, ResourceId, Secret
+from kasmgen.steps import brought, certificates, passwords, secretplan, templates, wanted
+from kasmgen.steps.brought import Brought
+from kasmgen.steps.recipients import of_metadata
+from kasmgen.steps.sealed import Sealed
+from kasmgen.steps.secretplan import INPUTS, PINNED, Existing, Plan, Sources
+from kasmgen.steps.wanted import Entry, Follow, Generate, Given, WantedSecret
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ID = ResourceId("Secret", "kasm", "kasm-secrets")
+SPEC = certificates.documented("db", hostname="kasm.example.com", namespace="kasm", key_type="ecdsa-p256")
+PATH = "overlays/prod/secrets/kasm-secrets.sops.yaml"
+
+
+def secret(entries: dict[str, Entry] | None = None, **more: Any) -> WantedSecret:
+    return WantedSecret(ID, "Opaque", entries or {}, **more)
+
+
+def existing(
+    *keys: str, namespace: str = "kasm", name: str = "kasm-secrets", path: str = PATH, annotations: Any = None
+) -> Existing:
+    sealed = Sealed(
+        path, name, namespace, "Opaque", annotations or {}, {}, dict.fromkeys(keys, "ENC[x]"), (), of_metadata({}),
+        True, "", True,
+    )  # fmt: skip
+    return Existing(path, b"sealed", sealed)
+
+
+def sources() -> Sources:
+    counter = itertools.count()
+    stream = (byte for number in counter for byte in hashlib.sha256(str(number).encode()).digest())
+    return Sources(lambda n: bytes(itertools.islice(stream, n)), certificates.new_key, lambda: 7, NOW)
+
+
+def decide(made: WantedSecret, there: Existing | None) -> Plan:
+    return secretplan.decide("prod", made, there, [], NOW)
+
+
+def fill(plan: Plan, passed: dict[str, Secret] | None = None) -> tuple[dict[str, Secret], dict[str, str]]:
+    return secretplan.fill(plan, sources(), passed or {})
+
+
+# --- decide ----------------------------------------------------------------------------
+
+FOLLOW: dict[str, Entry] = {"f": Follow(Secret("1")), "g": Follow(Secret("2"))}
+MIXED: dict[str, Entry] = {"f": Follow(Secret("1")), "p": Generate()}
+SAME = {INPUTS: secret(FOLLOW).inputs}
+OTHER = {INPUTS: "what the chart made before"}
+
+
+@pytest.mark.parametrize(
+    ("entries", "there", "action", "keys"),
+    [
+        ({"a": Generate(), "b": Generate()}, None, "create", {"a", "b"}),
+        ({"a": Generate()}, existing("a"), "keep", set()),
+        ({"a": Generate()}, existing("a", "own"), "keep", set()),
+        ({"a": Generate(), "b": Generate()}, existing("a"), "add", {"b"}),
+        ({"a": Given(Secret("x"))}, existing("a"), "keep", set()),
+        (FOLLOW, existing("f", "g", annotations=SAME), "keep", set()),
+        (FOLLOW, existing("f", "g", annotations=OTHER), "replace", {"f", "g"}),
+        (FOLLOW, existing("f", annotations=OTHER), "replace", {"f", "g"}),
+        (FOLLOW, existing("f", "g", "own", annotations=OTHER), "add", {"f", "g"}),
+        (MIXED, existing("f", "p", annotations=OTHER), "add", {"f"}),
+        (MIXED, existing("f", annotations={INPUTS: secret(MIXED).inputs}), "add", {"p"}),
+        ({"a": Generate()}, existing("a", annotations=OTHER), "keep", set()),
+        (FOLLOW, existing("f", "g", annotations={PINNED: "f,g"}), "keep", set()),
+        (FOLLOW, existing("f", "g", annotations={PINNED: "f", **OTHER}), "add", {"g"}),
+    ],
+)
+def test_a_sealed_secret_is_changed_only_where_it_must_be(
+    entries: dict[str, Entry], there: Existing | None, action: str, keys: set[str]
+) -> None:
+    plan = decide(secret(entries), there)
+    assert (plan.action, set(plan.keys), plan.path) == (action, keys, PATH)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from([Generate(), Given(Secret("x")), Follow(Secret("y"))])),
+    st.sets(st.sampled_from("abcd")),
+    st.sampled_from([None, "", "other"]),
+)
+@settings(deadline=None, max_examples=200)
+def test_nothing_that_was_generated_or_given_is_ever_made_again(
+    entries: dict[str, Entry], there: set[str], inputs: str | None
+) -> None:
+    made = secret(entries)
+    annotations = {} if inputs is None else {INPUTS: inputs or made.inputs}
+    plan = decide(made, existing(*there, annotations=annotations))
+    for key in plan.keys & there:
+        assert isinstance(entries[key], Follow)
+    if plan.action == "replace":
+        assert not there - set(entries)
+    if plan.action == "keep":
+        assert set(entries) <= there
+
+
+def test_a_pair_that_lost_a_part_is_made_anew_as_a_whole() -> None:
+    plan = decide(secret(certificate=SPEC, authority=True), existing("tls.crt", "tls.key"))
+    assert (plan.action, plan.keys) == ("add", {"tls.crt", "tls.key", "ca.crt"})
+    assert any("all of it is made anew" in report for report in plan.reports)
+
+
+def test_a_certificate_that_no_longer_fits_is_reported_and_kept() -> None:
+    old = certificates.issue(SPEC, now=NOW - timedelta(days=9000), key=certificates.new_key("ecdsa-p256"), serial=1)
+    there = existing("tls.crt", "tls.key", annotations=certificates.facts(old.certificate))
+    plan = decide(secret(certificate=SPEC), there)
+    assert plan.action == "keep"
+    assert plan.reports
+    assert all(report.startswith(PATH) for report in plan.reports)
+
+
+# --- find, paths, lost files --------------------------------------------------------------
+
+
+def test_a_secret_is_found_by_namespace_and_name_else_by_name_alone() -> None:
+    here, there = existing(), existing(namespace="other", path="x")
+    assert secretplan.find(secret(), [there, here]) is here
+    assert secretplan.find(secret(), [there]) is there
+    assert secretplan.find(secret(), [there, existing(namespace="third", path="y")]) is None
+    assert secretplan.find(secret(), [existing(name="other")]) is None
+
+
+def test_two_secrets_of_one_name_get_two_files() -> None:
+    first = secretplan.file_path("prod", ID, [])
+    second = secretplan.file_path("prod", ResourceId("Secret", "other", "kasm-secrets"), [first])
+    assert first == PATH
+    assert second == "overlays/prod/secrets/other.kasm-secrets.sops.yaml"
+
+
+def test_a_secret_that_is_committed_and_gone_from_the_work_tree_is_never_made_anew() -> None:
+    plan = decide(secret({"a": Generate()}), None)
+    with pytest.raises(SecretError, match="is in the last commit but not in the work tree") as caught:
+        secretplan.refuse_lost([plan], lambda path: path == PATH)
+    assert caught.value.hint == f"git restore {PATH}"
+    secretplan.refuse_lost([plan], lambda _: False)
+    secretplan.refuse_lost([decide(secret({"a": Generate()}), existing("a"))], lambda _: True)
+
+
+# --- fill ------------------------------------------------------------------------------------
+
+
+def test_each_value_comes_from_where_its_entry_says() -> None:
+    entries: dict[str, Entry] = {
+        "g": Generate(),
+        "h": Generate(),
+        "v": Given(Secret("given")),
+        "f": Follow(Secret("follow")),
+    }
+    data, annotations = fill(decide(secret(entries), None))
+    assert (data["v"], data["f"]) == (Secret("given"), Secret("follow"))
+    for key in ("g", "h"):
+        text = data[key].reveal().decode()
+        assert len(text) == passwords.LENGTH
+        assert text.isalnum()
+    assert data["g"] != data["h"]
+    assert annotations == {INPUTS: secret(entries).inputs}
+
+
+def test_brought_values_win_and_empty_ones_do_not_count() -> None:
+    plan = decide(secret({"g": Generate(), "v": Given(Secret("given"))}), None)
+    data, _ = fill(plan, {"g": Secret("mine"), "v": Secret("")})
+    assert data == {"g": Secret("mine"), "v": Secret("given")}
+
+
+def test_a_brought_value_that_the_chart_makes_too_is_pinned_and_follows_no_more() -> None:
+    made = secret(FOLLOW)
+    data, annotations = fill(decide(made, None), {"f": Secret("mine")})
+    assert data == {"f": Secret("mine"), "g": Secret("2")}
+    assert annotations[PINNED] == "f"
+    there = existing("f", "g", annotations=annotations)
+    assert decide(made, there).action == "keep"
+    changed = secret({"f": Follow(Secret("new")), "g": Follow(Secret("2"))})
+    assert decide(changed, there).action == "keep"
+
+
+def test_only_the_keys_of_the_plan_are_filled() -> None:
+    plan = decide(secret({"a": Generate(), "b": Generate()}), existing("a"))
+    assert set(fill(plan)[0]) == {"b"}
+
+
+def test_a_certificate_is_issued_with_its_facts_in_clear() -> None:
+    data, annotations = fill(decide(secret(certificate=SPEC, authority=True), None))
+    certificates.check_pair(data["tls.crt"].reveal(), data["tls.key"])
+    assert data["ca.crt"] == data["tls.crt"]
+    assert annotations == certificates.facts(data["tls.crt"].reveal())
+    assert b"PRIVATE" not in data["tls.crt"].reveal()
+
+
+@pytest.mark.parametrize("authority", [True, False])
+def test_a_brought_pair_is_taken_and_named_as_brought(authority: bool) -> None:
+    own = certificates.issue(SPEC, now=NOW, key=certificates.new_key("ecdsa-p256"), serial=9)
+    passed = {"tls.crt": Secret(own.certificate), "tls.key": own.key}
+    data, annotations = fill(decide(secret(certificate=SPEC, authority=authority), None), passed)
+    assert data == {**passed, **({"ca.crt": passed["tls.crt"]} if authority else {})}
+    assert annotations == certificates.facts(own.certificate, brought=True)
+    if authority:
+        plan = decide(secret(certificate=SPEC, authority=True), None)
+        assert fill(plan, {**passed, "ca.crt": Secret("the real one")})[0]["ca.crt"] == Secret("the real one")
+
+
+def test_a_pair_that_does_not_belong_together_or_is_half_is_refused() -> None:
+    one, two = (certificates.issue(SPEC, now=NOW, key=certificates.new_key("ecdsa-p256"), serial=9) for _ in range(2))
+    plan = decide(secret(certificate=SPEC), None)
+    with pytest.raises(SecretError):
+        fill(plan, {"tls.crt": Secret(one.certificate), "tls.key": two.key})
+    with pytest.raises(SecretError, match=r"tls\.crt was passed without the other half"):
+        fill(plan, {"tls.crt": Secret(one.certificate)})
+    with pytest.raises(SecretError, match=r"tls\.key was passed without"):
+        fill(plan, {"tls.key": one.key, "tls.crt": Secret("")})
+
+
+def test_no_value_shows_in_the_repr_of_a_plan() -> None:
+    plan = decide(secret({"v": Given(Secret("hunter2")), "f": Follow(Secret("hunter2"))}), None)
+    assert "hunter2" not in f"{plan!r}{plan}{fill(plan)}"
+
+
+# --- what a chart's render asks for ---------------------------------------------------------------
+
+
+def rendered(data: dict[str, Any] | None = None, kind: str = "data", **more: Any) -> Rendered:
+    obj: Object = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": "n"},
+        kind: data,
+        **more,
+    }
+    return Rendered(ResourceId.of(obj), obj, "chart/templates/s.yaml")
+
+
+def b64(text: str | bytes) -> str:
+    return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
+
+
+def test_data_and_string_data_are_decoded_and_string_data_wins() -> None:
+    obj = rendered({"a": b64(b"\xff\0"), "b": None, "c": b64("x") + "\n"}).object
+    obj = {**obj, "stringData": {"c": "y", "n": 5, "t": True, "z": None, "e": ""}}
+    assert wanted.data_of(obj) == {
+        "a": Secret(b"\xff\0"), "b": Secret(""), "c": Secret("y"), "n": Secret("5"), "t": Secret("true"),
+        "z": Secret(""), "e": Secret(""),
+    }  # fmt: skip
+
+
+def test_data_that_is_no_base64_is_named_and_not_quoted() -> None:
+    with pytest.raises(InputError, match=r"Secret s: data\.k is no base64") as caught:
+        wanted.data_of(rendered({"k": "hunter2!!"}).object)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_two_renders_agree_on_follows_and_the_rest_is_frozen() -> None:
+    first, second = rendered({"same": b64("1"), "random": b64("2")}), rendered({"same": b64("1"), "random": b64("3")})
+    made = wanted.from_render(first, second)
+    assert made.entries == {"same": Follow(Secret("1")), "random": Given(Secret("2"))}
+    assert made.type == "Opaque"
+    assert wanted.from_render(first, None).entries["same"] == Given(Secret("1"))
+
+
+def test_a_pair_that_is_random_gets_a_certificate_of_ours() -> None:
+    pairs = [certificates.issue(SPEC, now=NOW, key=certificates.new_key("ecdsa-p256"), serial=n) for n in (1, 2)]
+    first, second = (
+        rendered({"tls.crt": b64(p.certificate), "tls.key": b64(p.key.reveal()), "ca.crt": b64("ca"), "x": b64("1")})
+        for p in pairs
+    )
+    assert wanted.random_pair(first, second) == pairs[0].certificate
+    assert wanted.random_pair(first, first) is None
+    assert wanted.random_pair(rendered({"tls.crt": b64("no certificate"), "tls.key": b64("1")}), None) is None
+    made = wanted.from_render(first, second, tls=SPEC)
+    assert set(made.entries) == {"x"}
+    assert made.keys == {"tls.crt", "tls.key", "ca.crt", "x"}
+
+
+def test_inputs_change_with_what_follows_and_with_nothing_else() -> None:
+    base = secret(MIXED).inputs
+    assert base == secret({**MIXED, "q": Generate()}).inputs == secret(dict(reversed(MIXED.items()))).inputs
+    assert base != secret({**MIXED, "f": Follow(Secret("2"))}).inputs
+    assert secret({"a": Follow(Secret("b"))}).inputs != secret({"ab": Follow(Secret(""))}).inputs
+    assert secret({"p": Generate()}).inputs == ""
+
+
+# --- what people bring ------------------------------------------------------------------------------
+
+PASSWORDS = WantedSecret(ID, "Opaque", {"db-password": Generate(), "token": Generate()}, role="passwords")
+OTHERS = WantedSecret(ResourceId("Secret", "kasm", "other"), "Opaque", {"token": Generate(), "only-here": Generate()})
+THIRD = WantedSecret(ResourceId("Secret", "kasm", "third"), "Opaque", {"only-here": Generate()})
+INGRESS = WantedSecret(ResourceId("Secret", "kasm", "tls"), wanted.TLS, certificate=SPEC, role="ingress")
+
+
+def test_passwords_find_their_secret_by_key_by_upstreams_name_and_by_path() -> None:
+    passed = Brought({"dbPassword": Secret("1"), "token": Secret("2"), "other/token": Secret("3")})
+    found = brought.assign(passed, [PASSWORDS, OTHERS])
+    assert found[PASSWORDS.id] == {"db-password": Secret("1"), "token": Secret("2")}
+    assert found[OTHERS.id] == {"token": Secret("3")}
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("only-here", "is in several Secrets"), ("nothing", "no Secret has the key")]
+)
+def test_a_password_that_belongs_to_none_or_to_several_is_refused_without_its_value(key: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        brought.assign(Brought({key: Secret("hunter2")}), [PASSWORDS, OTHERS, THIRD])
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("mask", ["**SOPS**", "***", "ENC[AES256_GCM,data:x]", "<redacted>", "changeme"])
+def test_the_mask_of_a_tool_is_no_password(mask: str) -> None:
+    with pytest.raises(SecretError, match="placeholder or the mask"):
+        brought.assign(Brought({"token": Secret(mask)}), [PASSWORDS])
+
+
+def test_brought_pairs_go_to_the_secret_of_their_role() -> None:
+    found = brought.assign(Brought(pairs={"ingress": (b"cert", Secret("key")), "db": (b"x", Secret("y"))}), [INGRESS])
+    assert found[INGRESS.id] == {"tls.crt": Secret(b"cert"), "tls.key": Secret("key")}
+
+
+def test_a_registry_login_is_what_kubectl_makes_of_it() -> None:
+    login = {
+        "registry": Secret("r.example"),
+        "username": Secret("u"),
+        "password": Secret('p"\\ü'),
+        "email": Secret("e@x"),
+    }
+    made = brought.registry_secret("pull", "kasm", login)
+    data, _ = fill(secretplan.decide("prod", made, None, [], NOW))
+    auth = {"username": "u", "password": 'p"\\ü', "email": "e@x", "auth": b64('u:p"\\ü')}
+    assert json.loads(data[".dockerconfigjson"].reveal()) == {"auths": {"r.example": auth}}
+    assert made.type == "kubernetes.io/dockerconfigjson"
+
+
+@pytest.mark.parametrize("part", ["registry", "username", "password"])
+def test_a_registry_login_without_a_part_names_the_option(part: str) -> None:
+    login = {key: Secret("x") for key in ("registry", "username", "password") if key != part}
+    with pytest.raises(InputError, match=f"the {part} is missing") as caught:
+        brought.registry_secret("pull", "kasm", login)
+    assert caught.value.hint.startswith("pass --registry-")
+
+
+# --- pods that use a Secret ----------------------------------------------------------------------------
+
+
+def pod(**spec: Any) -> Object:
+    return {"spec": {"containers": [{"name": "c", **spec.pop("container", {})}], **spec}}
+
+
+def kinds_of_use() -> dict[str, Callable[[str], Object]]:
+    return {
+        "volume": lambda name: pod(volumes=[{"name": "v", "secret": {"secretName": name}}]),
+        "projected": lambda name: pod(volumes=[{"projected": {"sources": [{"secret": {"name": name}}]}}]),
+        "env": lambda name: pod(container={"env": [{"valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}}]}),
+        "envFrom": lambda name: pod(container={"envFrom": [{"secretRef": {"name": name}}]}),
+        "init": lambda name: pod(initContainers=[{"envFrom": [{"secretRef": {"name": name}}]}]),
+        "csi": lambda name: pod(volumes=[{"csi": {"nodePublishSecretRef": {"name": name}}}]),
+    }
+
+
+def deployment(template: Object, namespace: str = "kasm") -> Object:
+    metadata = {"name": "d", "namespace": namespace}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"template": template}}
+
+
+def marked(template: Object, revisions: dict[tuple[str, str], str], namespace: str = "kasm") -> str | None:
+    made = templates.mark_secrets(deployment(template, namespace), revisions)
+    annotations = (made["spec"]["template"].get("metadata") or {}).get("annotations") or {}
+    found: str | None = annotations.get(templates.ANNOTATION)
+    return found
+
+
+@pytest.mark.parametrize("use", kinds_of_use())
+def test_a_pod_template_is_marked_by_what_it_reads_and_changes_with_it_alone(use: str) -> None:
+    template = kinds_of_use()[use]("s")
+    one = marked(template, {("kasm", "s"): "1", ("kasm", "unused"): "1", ("other", "s"): "1"})
+    assert one
+    assert one == marked(template, {("kasm", "s"): "1", ("kasm", "unused"): "2", ("other", "s"): "2"})
+    assert one != marked(template, {("kasm", "s"): "2"})
+    assert marked(template, {("other", "s"): "1"}) is None
+    assert marked(template, {}) is None
+
+
+def test_pull_credentials_and_other_kinds_are_not_marked() -> None:
+    revisions = {("kasm", "s"): "1"}
+    assert marked(pod(imagePullSecrets=[{"name": "s"}]), revisions) is None
+    config: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "kasm"}}
+    assert templates.mark_secrets(config, revisions) is config
+
+
+def test_marking_keeps_other_annotations_and_changes_nothing_given() -> None:
+    template = {**kinds_of_use()["env"]("s"), "metadata": {"annotations": {"own": "1"}, "labels": {"a": "b"}}}
+    obj = deployment(template)
+    before = json.dumps(obj)
+    made = templates.mark_secrets(obj, {("kasm", "s"): "1"})
+    metadata = made["spec"]["template"]["metadata"]
+    assert metadata["annotations"]["own"] == "1"
+    assert metadata["labels"] == {"a": "b"}
+    assert json.dumps(obj) == before
+    assert templates.mark_secrets(made, {("kasm", "s"): "1"}) == made
+
+
+@pytest.mark.parametrize(
+    "odd", [{"containers": 5, "volumes": "x"}, {"containers": [None, "x"]}, None, {"volumes": [5]}]
+)
+def test_pod_specs_that_make_no_sense_are_left_alone(odd: Any) -> None:
+    obj = deployment({"spec": odd})
+    assert templates.mark_secrets(obj, {("kasm", "s"): "1"}) == obj
