@@ -46,7 +46,7 @@ class Text:
 
 # --- plaintext Secrets -----------------------------------------------------
 
-_SECRET_WORD = re.compile(rb"\bSecret\b")
+_SECRET_WORD = re.compile(rb"\bSecret(?:List)?\b")
 _LOOKS_LIKE_SECRET = re.compile(rb"^[ \t]*[\"']?kind[\"']?[ \t]*:[ \t]*[\"']?Secret[\"']?[ \t,]*\r?$", re.MULTILINE)
 
 
