@@ -5,7 +5,6 @@ Commands are imported where they are called, so that `kasmgen --help` stays fast
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
 import shutil
@@ -18,10 +17,11 @@ import click
 
 from kasmgen import __version__, printing
 from kasmgen.errors import AnswerIsNo, InputError, KasmgenError, ToolError
+from kasmgen.options import changing, common, complete_environment, output_option
 from kasmgen.printing import Settings
 
 if TYPE_CHECKING:
-    from kasmgen.commands.change import Options, Outcome
+    from kasmgen.commands.change import Options
     from kasmgen.model import Secret
 
 PROGRAM = "kasmgen"
@@ -30,156 +30,12 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Function = Callable[..., Any]
 
 
-# --- shared options -------------------------------------------------------------
-
-
-def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    """A callback that puts a global option into the settings, wherever on the line it stood."""
-
-    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
-        settings: Settings = context.ensure_object(Settings)
-        if value not in (None, False, 0):
-            setattr(settings, name, value)
-
-    return callback
-
-
-def common(function: Function) -> Function:
-    """The global options; they may stand before or behind the command."""
-    options = (
-        click.option(
-            "-C",
-            "chdir",
-            metavar="DIR",
-            callback=_set("directory"),
-            expose_value=False,
-            help="Work in DIR instead of the current directory.",
-        ),
-        click.option(
-            "-v",
-            "--verbose",
-            count=True,
-            callback=_set("verbose"),
-            expose_value=False,
-            help="Say what was normalised; -vv shows every program that is run.",
-        ),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            callback=_set("quiet"),
-            expose_value=False,
-            help="Say nothing but errors and results.",
-        ),
-        click.option(
-            "--no-color",
-            is_flag=True,
-            callback=_set("no_color"),
-            expose_value=False,
-            help="No colours (so does the variable NO_COLOR).",
-        ),
-    )
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def output_option(function: Function) -> Function:
-    """`--output`, for commands with something to read."""
-    return click.option(
-        "-o",
-        "--output",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="How to print the result.",
-    )(function)
-
-
-def changing(function: Function) -> Function:
-    """The options of commands that change the repository, handed on as one value."""
-
-    @functools.wraps(function)
-    def collected(
-        *args: Any,
-        dry_run: bool,
-        no_commit: bool,
-        branch: str | None,
-        message: str | None,
-        push: bool,
-        force: bool,
-        **kwargs: Any,
-    ) -> Any:
-        from kasmgen.commands.change import Options
-
-        if no_commit and (branch or push or message):
-            raise InputError("--no-commit does not go with --branch, --message or --push")
-        options = Options(dry_run, not no_commit, branch, message, push, force)
-        return function(*args, options=options, **kwargs)
-
-    options = (
-        click.option("--dry-run", is_flag=True, help="Say what would change and write nothing."),
-        click.option("--no-commit", is_flag=True, help="Write the files and leave the commit to you."),
-        click.option("--branch", metavar="NAME", help="Commit on a new branch NAME."),
-        click.option("-m", "--message", metavar="TEXT", help="The commit's message; trailers are added."),
-        click.option("--push", is_flag=True, help="Push the branch after the commit."),
-        click.option("--force", is_flag=True, help="Overwrite generated files that were edited."),
-    )
-    wrapped: Function = collected
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
-
-
-def _complete_environment(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    from kasmgen import workspace
-
-    try:
-        root = workspace.find_root(_start(context.ensure_object(Settings)))
-        return [name for name in workspace.environment_names(root) if name.startswith(incomplete)]
-    except KasmgenError:
-        return []
-
-
 def _command(name: str) -> Any:
     return importlib.import_module(f"kasmgen.commands.{name}")
 
 
 def _start(settings: Settings) -> Path:
     return Path(settings.directory)
-
-
-def _print_outcome(settings: Settings, outcome: Outcome, output: str) -> None:
-    if output == "json":
-        printing.out_json(
-            {
-                "summary": outcome.summary,
-                "commit": outcome.commit,
-                "dryRun": outcome.dry_run,
-                "changes": list(outcome.lines),
-                "reports": list(outcome.reports),
-                "nextSteps": list(outcome.next_steps),
-                **outcome.data,
-            }
-        )
-    if settings.verbose:
-        for note in outcome.notes:
-            printing.say(settings, f"normalised: {note}", "dim")
-    if output == "text" and outcome.dry_run:
-        for line in outcome.lines:
-            printing.out(printing.safe(line))
-    elif settings.verbose:
-        for line in outcome.lines:
-            printing.say(settings, f"  {line}")
-    for report in outcome.reports:
-        printing.say(settings, f"note: {report}", "warn")
-    printing.say(settings, outcome.summary, "good")
-    if outcome.commit:
-        printing.say(settings, f"committed {outcome.commit[:12]}: {len(outcome.lines)} files", "dim")
-    if outcome.next_steps and not settings.quiet:
-        printing.say(settings, "next:")
-        for step in outcome.next_steps:
-            printing.say(settings, f"  {step}")
 
 
 # --- commands ---------------------------------------------------------------------
@@ -248,7 +104,7 @@ def init(
         recipients=recipients,
         generate_key=generate_key,
     )
-    _print_outcome(settings, command.run(request, options), output)
+    printing.outcome(settings, command.run(request, options), output)
 
 
 def _chart_path(settings: Settings, chart: str) -> str:
@@ -322,7 +178,7 @@ def env_add(
     request = command.Request(registry=registry, **fields)
     with printing.progress(settings, "environments", 1) as step:
         outcome = command.run(_start(settings), request, options, step)
-    _print_outcome(settings, outcome, output)
+    printing.outcome(settings, outcome, output)
 
 
 def _registry(server: str, username: str, email: str, password_file: str) -> dict[str, Secret] | None:
@@ -379,7 +235,7 @@ def _days(left: int | None) -> str:
 
 
 @env.command("show")
-@click.argument("name", shell_complete=_complete_environment)
+@click.argument("name", shell_complete=complete_environment)
 @output_option
 @common
 @click.pass_obj
@@ -416,7 +272,7 @@ def env_show(settings: Settings, name: str, output: str) -> None:
 
 
 @cli.command()
-@click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=_complete_environment)
+@click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=complete_environment)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 and list the files that are stale.")
 @click.option("--accept-chart", is_flag=True, help="Take a chart whose content is not the recorded one.")
 @changing
@@ -444,11 +300,11 @@ def render(
         outcome = _command("render").run(
             start, environments, options, check=check, accept_chart=accept_chart, progress=step
         )
-    _print_outcome(settings, outcome, output)
+    printing.outcome(settings, outcome, output)
 
 
 @cli.command()
-@click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=_complete_environment)
+@click.argument("environments", nargs=-1, metavar="[ENV]...", shell_complete=complete_environment)
 @click.option("--staged", is_flag=True, help="Only the secret rules, on what is staged: for a pre-commit hook.")
 @click.option(
     "--format",
@@ -527,7 +383,7 @@ def _count_environments(start: Path) -> int:
 
 
 @cli.command()
-@click.argument("arguments", nargs=-1, metavar="[BASE] [HEAD] [ENV]...", shell_complete=_complete_environment)
+@click.argument("arguments", nargs=-1, metavar="[BASE] [HEAD] [ENV]...", shell_complete=complete_environment)
 @click.option(
     "-o",
     "--output",
@@ -603,7 +459,7 @@ def ci(settings: Settings, platform: str, options: Options, output: str) -> None
       kasmgen ci github
       kasmgen ci gitlab --dry-run
     """
-    _print_outcome(settings, _command("ci").run(_start(settings), platform, options), output)
+    printing.outcome(settings, _command("ci").run(_start(settings), platform, options), output)
 
 
 @cli.group()
@@ -617,7 +473,7 @@ def secret() -> None:
 
 
 @secret.command("show")
-@click.argument("environment", metavar="ENV", shell_complete=_complete_environment)
+@click.argument("environment", metavar="ENV", shell_complete=complete_environment)
 @click.argument("key", default="")
 @click.option("--reveal", is_flag=True, help="Print to a terminal, too.")
 @output_option

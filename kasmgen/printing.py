@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kasmgen import names
 from kasmgen.errors import KasmgenError
+
+if TYPE_CHECKING:
+    from kasmgen.commands.change import Outcome
 
 _WORD_START = re.compile("_([a-z])")
 _LINES_AND_TABS = re.compile("([\n\t])")
@@ -117,6 +120,40 @@ def facts(pairs: Mapping[str, Sequence[str]]) -> None:
     for name, lines in pairs.items():
         for number, line in enumerate(lines or ("-",)):
             out(f"{name if not number else '':<{width}}  {safe(line)}".rstrip())
+
+
+def outcome(settings: Settings, done: Outcome, output: str) -> None:
+    """What a changing command did: the result as text or JSON, and for people what to look at and do next."""
+    if output == "json":
+        out_json(
+            {
+                "summary": done.summary,
+                "commit": done.commit,
+                "dryRun": done.dry_run,
+                "changes": list(done.lines),
+                "reports": list(done.reports),
+                "nextSteps": list(done.next_steps),
+                **done.data,
+            }
+        )
+    if settings.verbose:
+        for note in done.notes:
+            say(settings, f"normalised: {note}", "dim")
+    if output == "text" and done.dry_run:
+        for line in done.lines:
+            out(safe(line))
+    elif settings.verbose:
+        for line in done.lines:
+            say(settings, f"  {line}")
+    for report in done.reports:
+        say(settings, f"note: {report}", "warn")
+    say(settings, done.summary, "good")
+    if done.commit:
+        say(settings, f"committed {done.commit[:12]}: {len(done.lines)} files", "dim")
+    if done.next_steps and not settings.quiet:
+        say(settings, "next:")
+        for step in done.next_steps:
+            say(settings, f"  {step}")
 
 
 @contextmanager
