@@ -56,18 +56,24 @@ def run(
     if check:
         if changes:
             raise AnswerIsNo(
-                f"{len(lines)} files are not what the inputs say:\n" + "\n".join(f"  {line}" for line in lines),
+                f"{_count(len(lines), 'file')} not what the inputs say:\n" + "\n".join(f"  {line}" for line in lines),
                 hint="run `kasmgen render` and commit what it changes",
             )
-        return Outcome(f"everything is as the inputs say ({len(selected)} environments)", reports=reports, notes=notes)
+        return Outcome(
+            f"everything is as the inputs say ({_count(len(selected), 'environment')})", reports=reports, notes=notes
+        )
     if not changes:
         return Outcome(
-            f"nothing to do: {len(selected)} environments are as the inputs say", reports=reports, notes=notes
+            f"nothing to do: {_count(len(selected), 'environment')} as the inputs say", reports=reports, notes=notes
         )
     if options.dry_run:
-        return Outcome(f"would change {len(lines)} files", None, lines, reports, notes, dry_run=True)
+        return Outcome(f"would change {_count(len(lines), 'file')}", None, lines, reports, notes, dry_run=True)
     done = _publish(workspace, selected, changes, result, options)
-    return Outcome(f"{len(lines)} files brought in line", done.commit, lines, reports, notes)
+    return Outcome(f"{_count(len(lines), 'file')} brought in line", done.commit, lines, reports, notes)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def select(workspace: Workspace, names: Sequence[str]) -> list[str]:
