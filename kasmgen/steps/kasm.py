@@ -77,10 +77,7 @@ class KasmSingleZone(Profile):
             if (value := v.get(values, (*_PASSWORDS, name))) not in (None, "")
         }
         pairs, rest = _lift_pairs(values)
-        registry = {
-            key: Secret(_text(value, (*_CREDENTIALS, key)))
-            for key, value in (v.get(values, _CREDENTIALS) or {}).items()
-        }
+        registry = {key: Secret(_text(value, (*_CREDENTIALS, key))) for key, value in _credentials(values).items()}
         for path in (*_FIELDS.values(), _CREDENTIALS, *((*_PASSWORDS, name) for name in PASSWORDS.values())):
             rest = v.without(rest, path)
         return Lifted(rest, passwords, pairs, registry, fields)
@@ -151,6 +148,13 @@ def _text(value: Yaml, path: v.Path) -> str:
     if not isinstance(value, str):
         raise InputError(f"values.{'.'.join(path)}: text is expected", hint="put quotes around it")
     return value
+
+
+def _credentials(values: Mapping[str, Yaml]) -> Mapping[str, Yaml]:
+    found = v.get(values, _CREDENTIALS) or {}
+    if not isinstance(found, Mapping):
+        raise InputError(f"values.{'.'.join(_CREDENTIALS)}: a mapping is expected")
+    return {key: value for key, value in found.items() if value not in (None, "")}
 
 
 def _lift_pairs(values: Mapping[str, Yaml]) -> tuple[dict[str, tuple[bytes, Secret]], dict[str, Yaml]]:

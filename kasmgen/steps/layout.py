@@ -10,7 +10,7 @@ from kasmgen import config, yamlio
 from kasmgen.model import Rendered, ResourceId
 from kasmgen.steps import assemble, mark
 
-_WORD = re.compile(r"[^a-z0-9.-]+")
+_WORD = re.compile(r"[^a-z0-9-]+")  # no dots: a folder must not be called kustomization.yaml
 _LABELS = ("app.kubernetes.io/component", "app.kubernetes.io/name", "app")
 
 
@@ -36,7 +36,7 @@ def component(rendered: Rendered) -> str:
 
 
 def _folder(text: str) -> str:
-    return _WORD.sub("-", text.lower()).strip("-.")[:60]
+    return _WORD.sub("-", text.lower()).strip("-")[:60]
 
 
 def base(objects: Mapping[ResourceId, Rendered], source: str) -> dict[str, bytes]:

@@ -43,16 +43,12 @@ class Profile:
         """Secrets and environment fields taken out of the values that people pass."""
         return Lifted(values)
 
-    def layer(
-        self, project: Project, environment: Environment | None, given: Mapping[str, Yaml]
-    ) -> dict[str, Yaml]:
+    def layer(self, project: Project, environment: Environment | None, given: Mapping[str, Yaml]) -> dict[str, Yaml]:
         """Values that win over `given` (defaults, the project's and the environment's values, merged)."""
         del project, environment, given
         return {}
 
-    def secrets(
-        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
-    ) -> tuple[WantedSecret, ...]:
+    def secrets(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[WantedSecret, ...]:
         """Secrets that this chart needs beside or in place of those in its render."""
         del environment, namespace, given
         return ()
@@ -62,9 +58,7 @@ class Profile:
         del environment, namespace, given
         return ""
 
-    def manual_steps(
-        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
-    ) -> tuple[str, ...]:
+    def manual_steps(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[str, ...]:
         """What people still do by hand once Flux has reconciled."""
         del environment, namespace, given
         return ()
