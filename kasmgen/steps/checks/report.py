@@ -37,7 +37,8 @@ class Report:
         """One line for people."""
         found = ", ".join(_count(number, what) for number, what in self._counts if number)
         off = f"; {_count(len(self.silenced), 'finding')} switched off" if self.silenced else ""
-        return f"{found or 'nothing found'} in {_count(len(self.environments), 'environment')}{off}"
+        where = f" in {_count(len(self.environments), 'environment')}" if self.environments else ""
+        return f"{found or 'nothing found'}{where}{off}"
 
     @property
     def _counts(self) -> Sequence[tuple[int, str]]:
