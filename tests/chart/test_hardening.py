@@ -109,12 +109,12 @@ def test_paths_of_one_volume_do_not_see_each_other(render: Render, hardening: bo
 def test_temporary_volumes_are_limited_by_a_value(render: Render) -> None:
     sizes = {
         "kasmProxy": "1Gi",
-        "kasmApi": "256Mi",
+        "kasmApi": "1Gi",
         "kasmManager": "1Gi",
         "kasmGuac": "1Gi",
         "rdpGateway": "150Mi",
         "rdpHttpsGateway": "150Mi",
-        "kasmShare": "128Mi",
+        "kasmShare": "1Gi",
         "kasmRedis": "64Mi",
     }
 

@@ -13,7 +13,7 @@ All names of a Service inside the cluster, one a line.
 Argument: dict "root" . "service" "db"
 */}}
 {{- define "kasm.serviceNames" -}}
-{{- $namespace := include "kasm.namespace" .root -}}
+{{- $namespace := .root.kasm.namespace -}}
 {{ .service }}
 {{ .service }}.{{ $namespace }}
 {{ .service }}.{{ $namespace }}.svc
@@ -29,7 +29,7 @@ Argument: dict "root" . "cert" "db" "names" (list ...), the first of which becom
 {{- define "kasm.tlsSecret" -}}
 {{- $path := printf "kasmCerts.%s" .cert -}}
 {{- $cert := index .root.Values.kasmCerts .cert -}}
-{{- $namespace := include "kasm.namespace" .root -}}
+{{- $namespace := .root.kasm.namespace -}}
 {{- $type := "kubernetes.io/tls" -}}
 {{- $annotations := dict -}}
 {{- $crt := "" -}}
@@ -80,7 +80,7 @@ Argument: dict "root" . "cert" "db" "names" (list ...), the first of which becom
 {{- end -}}
 apiVersion: v1
 kind: Secret
-{{ include "kasm.metadata" (dict "root" .root "object" $cert.name "name" $cert.name "annotations" $annotations) }}
+{{ template "kasm.metadata" (dict "root" .root "object" $cert.name "name" $cert.name "annotations" $annotations) }}
 type: {{ $type }}
 data:
   tls.crt: {{ $crt }}

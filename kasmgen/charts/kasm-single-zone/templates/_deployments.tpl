@@ -1,75 +1,108 @@
 {{/*
-A Deployment up to the end of the fields that every pod spec shares; the template goes on with initContainers,
-containers and volumes, six spaces in.
-Argument: dict "root" . "component" "kasmApi" ["role" R] ["checksums" <list>] ["grace" 60] ["recreate" true]
+A whole Deployment with one main container. Texts are YAML without indentation. What kasm.probes, kasm.execProbes and
+kasm.secretChecksum take is passed on to them.
+Argument: dict "root" . "component" "kasmApi" "block" <its values> "port" <name of the first port>
+          "ports" (list (list <name> <number>) ...) ["init" <text>] ["command" <text>]
+          ["env" <text>] ["mounts" <text>] ["volumes" <text>] ["lifecycle" <text>]
+          ["role" R] ["config" <checksum of ConfigMaps>] ["grace" 60] ["recreate" true]
 */}}
-{{- define "kasm.deploymentHead" -}}
-{{- $block := index .root.Values.kasmApp.servicesToDeploy .component -}}
-{{- $named := dict "root" .root "component" .component "name" $block.name -}}
+{{- define "kasm.deployment" -}}
+{{- $kasm := .root.kasm -}}
+{{- $values := .root.Values -}}
+{{- $block := .block -}}
+{{- $name := $block.name -}}
 apiVersion: apps/v1
 kind: Deployment
-{{ include "kasm.metadata" (dict "root" .root "object" (printf "%s-deployment" $block.name) "name" $block.name) }}
+{{ template "kasm.metadata" (dict "root" .root "object" (print $name "-deployment") "name" $name) }}
 spec:
-  replicas: {{ include "kasm.replicas" . }}
+  replicas: {{ get $kasm.replicas .component }}
   selector:
     matchLabels:
-      {{- include "kasm.selector" $named | nindent 6 }}
-  {{- if .recreate }}
+      app.kubernetes.io/name: {{ $name | quote }}
   strategy:
+    {{- if .recreate }}
     type: Recreate
-  {{- else }}
-  {{- include "kasm.rollingUpdate" . | nindent 2 }}
-  {{- end }}
+    {{- else }}
+    {{- /* Never below the wanted number, and never more than one pod beyond it. */}}
+    type: RollingUpdate
+    rollingUpdate:
+      maxSurge: 1
+      maxUnavailable: 0
+    {{- end }}
   template:
-    {{- include "kasm.podMetadata" (dict "root" .root "component" .component "name" $block.name "role" .role "checksums" .checksums) | nindent 4 }}
+    {{- include "kasm.podMetadata" . | nindent 4 }}
     spec:
-      restartPolicy: {{ .root.Values.global.image.restartPolicy }}
-      {{- include "kasm.podCommon" . | nindent 6 }}
-      {{- include "kasm.graceSeconds" (dict "root" .root "component" .component "default" (.grace | default 30)) | nindent 6 }}
-      {{- with include "kasm.podSecurity" (dict "root" .root "uid" 1000) }}
+      restartPolicy: {{ $values.global.image.restartPolicy }}
+      {{- include "kasm.podFields" . | nindent 6 }}
+      terminationGracePeriodSeconds: {{ $block.terminationGracePeriodSeconds | default .grace | default 30 | int }}
+      {{- with $kasm.podSecurity }}
       {{- . | nindent 6 }}
       {{- end }}
-      {{- with include "kasm.spread" $named }}
+      {{- if $values.topologySpread.enabled }}
+      {{- /* Wishes, so that a cluster of one node still runs everything. */}}
+      topologySpreadConstraints:
+        - maxSkew: 1
+          topologyKey: topology.kubernetes.io/zone
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              app.kubernetes.io/name: {{ $name | quote }}
+        - maxSkew: 1
+          topologyKey: kubernetes.io/hostname
+          whenUnsatisfiable: ScheduleAnyway
+          labelSelector:
+            matchLabels:
+              app.kubernetes.io/name: {{ $name | quote }}
+      {{- end }}
+      {{- with .init }}
+      initContainers:
+        {{- . | nindent 8 }}
+      {{- end }}
+      containers:
+        - name: "{{ $name }}-container"
+          image: "{{ template "kasm.image" $block }}"
+          imagePullPolicy: {{ $kasm.policy }}
+          {{- with .command }}
+          {{- . | nindent 10 }}
+          {{- end }}
+          {{- with $kasm.containerSecurity }}
+          {{- . | nindent 10 }}
+          {{- end }}
+          {{- include "kasm.resources" . | nindent 10 }}
+          ports:
+            {{- range .ports }}
+            - name: {{ first . | quote }}
+              containerPort: {{ last . }}
+              protocol: TCP
+            {{- end }}
+          {{- with include "kasm.env" . }}
+          {{- . | nindent 10 }}
+          {{- end }}
+          {{- with include "kasm.mounts" . }}
+          {{- . | nindent 10 }}
+          {{- end }}
+          {{- if $block.addHealthChecks }}
+          {{- if .path }}
+          {{- include "kasm.probes" . | nindent 10 }}
+          {{- else }}
+          {{- include "kasm.execProbes" . | nindent 10 }}
+          {{- end }}
+          {{- end }}
+          {{- if .lifecycle }}
+          {{- .lifecycle | nindent 10 }}
+          {{- else if not .recreate }}
+          {{- /*
+          A pause before the stop signal: it takes a moment until the Service, the Ingress controller and nginx no
+          longer send new connections to a pod that is going away.
+          */}}
+          lifecycle:
+            preStop:
+              exec:
+                command: ["/bin/sh", "-c", "sleep 5"]
+          {{- end }}
+      {{- with include "kasm.volumes" . }}
       {{- . | nindent 6 }}
       {{- end }}
-{{- end -}}
-
-{{/*
-What every main container of a Deployment starts with.
-Argument: dict "root" . "component" "kasmApi"
-*/}}
-{{- define "kasm.containerHead" -}}
-{{- $block := index .root.Values.kasmApp.servicesToDeploy .component -}}
-name: {{ printf "%s-container" $block.name | quote }}
-image: {{ include "kasm.image" (dict "block" $block) | quote }}
-imagePullPolicy: {{ .root.Values.global.image.pullPolicy }}
-{{- with include "kasm.containerSecurity" (dict "root" .root "uid" 1000) }}
-{{- . | nindent 0 }}
-{{- end }}
-{{ include "kasm.resources" . }}
-{{- end -}}
-
-{{/*
-One emptyDir volume.
-Argument: dict "name" "manager-tmp" "limit" "1Gi"
-*/}}
-{{- define "kasm.emptyDir" -}}
-- name: {{ .name }}
-  emptyDir:
-    sizeLimit: {{ .limit | quote }}
-{{- end -}}
-
-{{/*
-Mounts of one volume, a sub-directory for each path, so that the paths do not see each other's files.
-Argument: dict "name" "kasm-guac-data" "paths" (dict "tmp" "/tmp" "log" "/opt/kasm/current/log")
-*/}}
-{{- define "kasm.subPathMounts" -}}
-{{- $name := .name -}}
-{{- range $subPath, $path := .paths }}
-- name: {{ $name }}
-  mountPath: {{ $path }}
-  subPath: {{ $subPath }}
-{{- end -}}
 {{- end -}}
 
 {{/*
@@ -88,19 +121,20 @@ Argument: dict "name" "rdp-proxy-cert" "cert" "/a.crt" "key" "/a.key"
 {{- end -}}
 
 {{/*
-A volume with a TLS Secret of kasmCerts.
-Argument: dict "root" . "name" <volume name> "cert" "rdpGateway" ["mode" 384]
+A volume with a TLS Secret of kasmCerts. File modes are decimal, which every YAML reader understands alike: 0440
+when the pod's group is known, 0444 when the image decides who runs.
+Argument: dict "root" . "name" <volume name> "cert" "rdpGateway"
 */}}
 {{- define "kasm.tlsVolume" -}}
 - name: {{ .name }}
   secret:
-    secretName: {{ (index .root.Values.kasmCerts .cert).name | quote }}
-    defaultMode: {{ .mode | default (include "kasm.keyMode" .root) | int }}
+    secretName: {{ (get .root.Values.kasmCerts .cert).name | quote }}
+    defaultMode: {{ ternary 288 292 .root.kasm.hardened }}
 {{- end -}}
 
 {{/* Environment of both RDP gateways. Argument: the root context. */}}
 {{- define "kasm.rdpEnv" -}}
 - name: SERVER_ZONE_NAME
-  value: {{ .Values.kasmApp.zoneName | default "default" | quote }}
-{{ include "kasm.secretEnv" (dict "root" . "variable" "REGISTRATION_TOKEN" "key" "service-token") }}
+  value: {{ .kasm.zone | quote }}
+{{ template "kasm.secretEnv" (dict "root" . "variable" "REGISTRATION_TOKEN" "key" "service-token") }}
 {{- end -}}

@@ -1,23 +1,16 @@
 {{/*
-The component "job", here and below, is the Job that seeds the database.
-
 Fields that every pod spec shares. What a component sets wins over kasmApp.defaults.
-Argument: dict "root" . "component" "kasmApi", or the root context alone for the defaults.
+Argument: dict "root" . "block" <the component's values>
 */}}
 {{- define "kasm.podCommon" -}}
-{{- $root := .root | default . -}}
-{{- $values := $root.Values -}}
-{{- $block := dict -}}
-{{- if .component -}}
-{{- $block = ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") -}}
-{{- end -}}
-{{- $defaults := $values.kasmApp.defaults -}}
-serviceAccountName: {{ include "kasm.serviceAccount" $root | quote }}
+{{- $block := .block -}}
+{{- $defaults := .root.Values.kasmApp.defaults -}}
+serviceAccountName: {{ .root.kasm.account | quote }}
 {{- /* No component talks to the Kubernetes API. */}}
 automountServiceAccountToken: false
 {{- /* Service variables of the old Docker kind would end up in the applications' configuration. */}}
 enableServiceLinks: false
-{{- with include "kasm.pullSecret" $root }}
+{{- with .root.kasm.pullSecret }}
 imagePullSecrets:
   - name: {{ . | quote }}
 {{- end }}
@@ -39,78 +32,74 @@ priorityClassName: {{ . | quote }}
 {{- end -}}
 
 {{/*
-"topologySpreadConstraints:" over zones and nodes, or nothing when switched off. They are wishes, so that a
-cluster of one node still runs everything.
-Argument: dict "root" . "name" "kasm-api"
+The same, worked out once for all pods that set nothing of their own.
+Argument: as kasm.podCommon.
 */}}
-{{- define "kasm.spread" -}}
-{{- if .root.Values.topologySpread.enabled -}}
-topologySpreadConstraints:
-{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
-  - maxSkew: 1
-    topologyKey: {{ $key }}
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "kasm.selector" $ | nindent 8 }}
-{{- end }}
+{{- define "kasm.podFields" -}}
+{{- $block := .block -}}
+{{- if or $block.nodeSelector $block.tolerations $block.affinity $block.priorityClassName -}}
+{{- template "kasm.podCommon" . -}}
+{{- else -}}
+{{- .root.kasm.podCommon -}}
 {{- end -}}
 {{- end -}}
 
 {{/*
-A list of objects (env, volumes, mounts) as YAML items: the chart's own, then those of kasmApp.defaults and of
-the component. Of two with the same key the later one is kept, in the place of the first, because the
-API server refuses or overwrites duplicates.
-Argument: dict "root" . "component" C "field" "extraEnv" "key" "name" "own" <YAML list as text>
+The blocks "env:", "volumeMounts:" and "volumes:" of a pod, or nothing: the chart's own, then those of
+kasmApp.defaults and of the component.
+Argument: dict "root" . "block" <the component's values> ["env" T] ["mounts" T] ["volumes" T], YAML lists as text
+*/}}
+{{- define "kasm.env" -}}
+{{- $more := .root.Values.kasmApp.defaults.extraEnv -}}
+{{- if or .block.extraEnv $more -}}
+env:
+  {{- include "kasm.mergedList" (dict "key" "name" "lists" (list .env $more .block.extraEnv)) | nindent 2 }}
+{{- else if .env -}}
+env:
+  {{- .env | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "kasm.mounts" -}}
+{{- $more := .root.Values.kasmApp.defaults.extraVolumeMounts -}}
+{{- if or .block.extraVolumeMounts $more -}}
+volumeMounts:
+  {{- include "kasm.mergedList" (dict "key" "mountPath" "lists" (list .mounts $more .block.extraVolumeMounts)) | nindent 2 }}
+{{- else if .mounts -}}
+volumeMounts:
+  {{- .mounts | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "kasm.volumes" -}}
+{{- $more := .root.Values.kasmApp.defaults.extraVolumes -}}
+{{- if or .block.extraVolumes $more -}}
+volumes:
+  {{- include "kasm.mergedList" (dict "key" "name" "lists" (list .volumes $more .block.extraVolumes)) | nindent 2 }}
+{{- else if .volumes -}}
+volumes:
+  {{- .volumes | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Three lists of objects as one. Of two with the same key the later one is kept, in the place of the first, because
+the API server refuses or overwrites duplicates.
+Argument: dict "key" "name" "lists" (list <YAML list as text> <list> <list>)
 */}}
 {{- define "kasm.mergedList" -}}
-{{- $values := .root.Values -}}
-{{- $block := ternary $values.job (get $values.kasmApp.servicesToDeploy .component) (eq .component "job") -}}
-{{- $default := get $values.kasmApp.defaults .field -}}
-{{- $users := get $block .field -}}
-{{- if or $default $users -}}
-{{- $extra := concat ($default | default list) ($users | default list) -}}
 {{- $key := .key -}}
 {{- $order := list -}}
 {{- $byKey := dict -}}
-{{- range concat (.own | default "[]" | fromYamlArray) $extra -}}
-{{- $id := index . $key -}}
+{{- $own := first .lists | default "[]" | fromYamlArray -}}
+{{- range concat $own (index .lists 1 | default list) (last .lists | default list) -}}
+{{- $id := get . $key -}}
 {{- if not (hasKey $byKey $id) -}}{{- $order = append $order $id -}}{{- end -}}
 {{- $_ := set $byKey $id . -}}
 {{- end -}}
 {{- $merged := list -}}
-{{- range $order -}}{{- $merged = append $merged (index $byKey .) -}}{{- end -}}
+{{- range $order -}}{{- $merged = append $merged (get $byKey .) -}}{{- end -}}
 {{- toYaml $merged -}}
-{{- else -}}
-{{- .own | default "" | trim -}}
-{{- end -}}
-{{- end -}}
-
-{{/*
-"env:" with the component's own variables ("own": YAML list as text) and the user's extraEnv, or nothing.
-Argument: dict "root" . "component" "kasmApi" ["own" <text>]
-*/}}
-{{- define "kasm.env" -}}
-{{- with include "kasm.mergedList" (dict "root" .root "component" .component "field" "extraEnv" "key" "name" "own" .own) -}}
-env:
-  {{- . | nindent 2 }}
-{{- end -}}
-{{- end -}}
-
-{{/* "volumeMounts:" likewise, with extraVolumeMounts. */}}
-{{- define "kasm.volumeMounts" -}}
-{{- with include "kasm.mergedList" (dict "root" .root "component" .component "field" "extraVolumeMounts" "key" "mountPath" "own" .own) -}}
-volumeMounts:
-  {{- . | nindent 2 }}
-{{- end -}}
-{{- end -}}
-
-{{/* "volumes:" likewise, with extraVolumes. */}}
-{{- define "kasm.volumes" -}}
-{{- with include "kasm.mergedList" (dict "root" .root "component" .component "field" "extraVolumes" "key" "name" "own" .own) -}}
-volumes:
-  {{- . | nindent 2 }}
-{{- end -}}
 {{- end -}}
 
 {{/*
@@ -121,48 +110,19 @@ Argument: dict "root" . "variable" "POSTGRES_PASSWORD" "key" "db-password"
 - name: {{ .variable }}
   valueFrom:
     secretKeyRef:
-      name: {{ include "kasm.passwordSecret" .root | quote }}
+      name: {{ .root.kasm.secret | quote }}
       key: {{ .key }}
 {{- end -}}
 
 {{/*
 "repository:tag", or "repository@sha256:..." when the tag is a digest, or the image as it is when it names a
 digest itself or the tag is empty.
-Argument: dict "block" <map with image and tag>
+Argument: <map with image and tag>
 */}}
 {{- define "kasm.image" -}}
-{{- $image := .block.image -}}
-{{- $tag := .block.tag | default "" | toString -}}
-{{- if or (contains "@" $image) (not $tag) -}}
-{{- $image -}}
-{{- else if hasPrefix "sha256:" $tag -}}
-{{- printf "%s@%s" $image $tag -}}
-{{- else -}}
-{{- printf "%s:%s" $image $tag -}}
+{{- $tag := .tag | default "" | toString -}}
+{{- .image -}}
+{{- if and $tag (not (contains "@" .image)) -}}
+{{- ternary "@" ":" (hasPrefix "sha256:" $tag) -}}{{- $tag -}}
 {{- end -}}
-{{- end -}}
-
-{{/* Rolling updates never go below the wanted number and never start more than one pod beyond it. */}}
-{{- define "kasm.rollingUpdate" -}}
-strategy:
-  type: RollingUpdate
-  rollingUpdate:
-    maxSurge: 1
-    maxUnavailable: 0
-{{- end -}}
-
-{{/*
-Grace period, and a pause before the stop signal: it takes a moment until the Service, the Ingress controller
-and nginx no longer send new connections to a pod that is going away.
-Argument of kasm.graceSeconds: dict "root" . "component" C "default" 30
-*/}}
-{{- define "kasm.graceSeconds" -}}
-terminationGracePeriodSeconds: {{ (get .root.Values.kasmApp.servicesToDeploy .component).terminationGracePeriodSeconds | default .default | int }}
-{{- end -}}
-
-{{- define "kasm.preStop" -}}
-lifecycle:
-  preStop:
-    exec:
-      command: ["/bin/sh", "-c", "sleep 5"]
 {{- end -}}

@@ -1,48 +1,77 @@
 {{/*
-Probe timings. A start may take five minutes before the kubelet gives up; only then do the steady probes count.
-Argument of kasm.probe: dict "kind" "http"|"tcp"|"exec"|"startup"
+The three probes of a component that answers HTTP: a TCP connect to "start" until it has started, then a TCP connect
+to the port and a GET of the health check. A start may take five minutes before the kubelet gives up; only then do
+the steady probes count.
+Argument: dict "start" <port name> "port" <port name> "path" "/__healthcheck" ["scheme" "HTTPS"]
+          ["startPath" <path for a GET over HTTPS in place of the first connect>]
 */}}
-{{- define "kasm.probeTimings" -}}
-{{- if eq .kind "startup" -}}
-periodSeconds: 5
-timeoutSeconds: 5
-failureThreshold: 60
-successThreshold: 1
-{{- else -}}
-initialDelaySeconds: {{ get (dict "http" 10 "tcp" 30 "exec" 20) .kind }}
-periodSeconds: 30
-timeoutSeconds: 10
-failureThreshold: 3
-successThreshold: 1
-{{- end -}}
-{{- end -}}
-
-{{/*
-A probe of a network port. With "path" it is an HTTP GET, without it a TCP connect.
-Argument: dict "probe" "livenessProbe" "port" <name> ["path" P] ["scheme" "HTTPS"]
-*/}}
-{{- define "kasm.probe" -}}
-{{ .probe }}:
-{{- if .path }}
+{{- define "kasm.probes" -}}
+startupProbe:
+  {{- with .startPath }}
+  httpGet:
+    path: {{ . }}
+    port: {{ $.start | quote }}
+    scheme: HTTPS
+  {{- else }}
+  tcpSocket:
+    port: {{ .start | quote }}
+  {{- end }}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 60
+  successThreshold: 1
+livenessProbe:
+  tcpSocket:
+    port: {{ .port | quote }}
+  initialDelaySeconds: 30
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 3
+  successThreshold: 1
+readinessProbe:
   httpGet:
     path: {{ .path }}
     port: {{ .port | quote }}
     scheme: {{ .scheme | default "HTTP" }}
-{{- else }}
-  tcpSocket:
-    port: {{ .port | quote }}
-{{- end }}
-  {{- $kind := ternary "http" "tcp" (not (empty .path)) }}
-  {{- include "kasm.probeTimings" (dict "kind" (ternary "startup" $kind (eq .probe "startupProbe"))) | nindent 2 }}
+  initialDelaySeconds: 10
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 3
+  successThreshold: 1
 {{- end -}}
 
 {{/*
-A probe that runs a shell command.
-Argument: dict "probe" "readinessProbe" "script" "..."
+The three probes of a component that is asked by a shell command; without "alive" the port is connected to.
+Argument: dict "start" <script> "ready" <script> "alive" <script> or "port" <port name>
 */}}
-{{- define "kasm.execProbe" -}}
-{{ .probe }}:
+{{- define "kasm.execProbes" -}}
+startupProbe:
   exec:
-    command: ["/bin/sh", "-c", {{ .script | quote }}]
-  {{- include "kasm.probeTimings" (dict "kind" (ternary "startup" "exec" (eq .probe "startupProbe"))) | nindent 2 }}
+    command: ["/bin/sh", "-c", {{ .start | quote }}]
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 60
+  successThreshold: 1
+livenessProbe:
+  {{- if .alive }}
+  exec:
+    command: ["/bin/sh", "-c", {{ .alive | quote }}]
+  initialDelaySeconds: 20
+  {{- else }}
+  tcpSocket:
+    port: {{ .port | quote }}
+  initialDelaySeconds: 30
+  {{- end }}
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 3
+  successThreshold: 1
+readinessProbe:
+  exec:
+    command: ["/bin/sh", "-c", {{ .ready | quote }}]
+  initialDelaySeconds: 20
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 3
+  successThreshold: 1
 {{- end -}}

@@ -1,33 +1,24 @@
 {{/*
-One init container that waits until a service answers its health check with a 2xx status. Each try has its own
-time limit, so that a connection that hangs is tried again.
-Argument: dict "root" . "service" "kasm-api"
+One init container that waits until the API answers its health check with a 2xx status. Each try has its own time
+limit, so that a connection that hangs is tried again.
+Argument: the root context.
 */}}
-{{- define "kasm.waitFor" -}}
-{{- $checks := dict
-    "kasm-api"     ":8080/api/__healthcheck"
-    "kasm-manager" ":8181/__healthcheck"
-    "kasm-share"   ":8182/__healthcheck"
-    "kasm-guac"    ":3000/__healthcheck"
-    "rdp-gateway"  ":5555/__healthcheck" -}}
-{{- if not (hasKey $checks .service) -}}
-{{- fail (printf "kasm.waitFor does not know the service %q" .service) -}}
-{{- end -}}
-- name: {{ .service }}-is-ready
-  image: {{ include "kasm.image" (dict "block" .root.Values.helperImages.curl) | quote }}
-  imagePullPolicy: {{ .root.Values.global.image.pullPolicy }}
+{{- define "kasm.waitForApi" -}}
+- name: kasm-api-is-ready
+  image: "{{ template "kasm.image" .Values.helperImages.curl }}"
+  imagePullPolicy: {{ .kasm.policy }}
   command: ["/bin/sh", "-ec"]
   args:
     - |
       until curl --fail --silent --show-error --output /dev/null --connect-timeout 3 --max-time 10 \
-        "http://{{ .service }}{{ get $checks .service }}"; do
-        echo "waiting for {{ .service }}"
+        "http://kasm-api:8080/api/__healthcheck"; do
+        echo "waiting for kasm-api"
         sleep 5
       done
-  {{- with include "kasm.containerSecurity" (dict "root" .root "uid" 1000) }}
+  {{- with .kasm.containerSecurity }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- include "kasm.initResources" .root | nindent 2 }}
+  {{- .kasm.initResources | nindent 2 }}
 {{- end -}}
 
 {{/*
@@ -37,8 +28,8 @@ Argument: the root context
 */}}
 {{- define "kasm.waitForRedis" -}}
 - name: redis-is-ready
-  image: {{ include "kasm.image" (dict "block" .Values.helperImages.redis) | quote }}
-  imagePullPolicy: {{ .Values.global.image.pullPolicy }}
+  image: "{{ template "kasm.image" .Values.helperImages.redis }}"
+  imagePullPolicy: {{ .kasm.policy }}
   command: ["/bin/sh", "-ec"]
   args:
     - |
@@ -50,8 +41,8 @@ Argument: the root context
     {{- include "kasm.secretEnv" (dict "root" . "variable" "REDISCLI_AUTH" "key" "redis-password") | nindent 4 }}
     - name: REDIS_HOST
       value: kasm-redis
-  {{- with include "kasm.containerSecurity" (dict "root" . "uid" 1000) }}
+  {{- with .kasm.containerSecurity }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- include "kasm.initResources" . | nindent 2 }}
+  {{- .kasm.initResources | nindent 2 }}
 {{- end -}}

@@ -1,12 +1,12 @@
 {{/* Image of the seeding: the API's, whose programs it runs. Argument: the root context. */}}
 {{- define "kasm.dbInit.image" -}}
-{{- include "kasm.image" (dict "block" .Values.kasmApp.servicesToDeploy.kasmApi) -}}
+{{- template "kasm.image" .Values.kasmApp.servicesToDeploy.kasmApi -}}
 {{- end -}}
 
 {{/* What the zone's Upstream Auth address is set to, or nothing. Argument: the root context. */}}
 {{- define "kasm.dbInit.upstreamAuth" -}}
 {{- $address := .Values.kasmApp.upstreamAuth -}}
-{{- ternary (include "kasm.proxyAddress" .) $address (eq $address "auto") -}}
+{{- ternary .kasm.proxyAddress $address (eq $address "auto") -}}
 {{- end -}}
 
 {{- define "kasm.dbInit.env" -}}
@@ -19,10 +19,10 @@
     (list "DEFAULT_USER_PASSWORD" "user-password")
     (list "POSTGRES_PASSWORD" "db-password") -}}
 {{- range $keys }}
-{{ include "kasm.secretEnv" (dict "root" $ "variable" (first .) "key" (last .)) }}
+{{ template "kasm.secretEnv" (dict "root" $ "variable" (first .) "key" (last .)) }}
 {{- end }}
 - name: ZONE_NAME
-  value: {{ .Values.kasmApp.zoneName | default "default" | quote }}
+  value: {{ .kasm.zone | quote }}
 - name: UPSTREAM_AUTH_ADDRESS
   value: {{ include "kasm.dbInit.upstreamAuth" . | quote }}
 - name: API_IMAGE
@@ -56,6 +56,9 @@
 {{/* More than the API needs at the small size, because a seeding that runs out of memory starts all over. */}}
 {{- define "kasm.dbInit.resources" -}}
 resources:
+{{- if .Values.job.resources }}
+  {{- toYaml .Values.job.resources | nindent 2 }}
+{{- else }}
   requests:
     cpu: "150m"
     memory: "128Mi"
@@ -64,6 +67,7 @@ resources:
     cpu: "1.0"
     memory: "512Mi"
     ephemeral-storage: "2Gi"
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -71,43 +75,45 @@ Everything of the Job's spec but nothing that changes with the chart's version: 
 Argument: the root context.
 */}}
 {{- define "kasm.dbInit.spec" -}}
-{{- $name := include "kasm.name" . -}}
-{{- $context := dict "root" . "component" "job" "name" (printf "%s-db-init" $name) "uid" 1000 -}}
+{{- $name := .kasm.name -}}
+{{- $pod := dict "root" . "block" .Values.job "name" (print $name "-db-init") "env" (include "kasm.dbInit.env" .)
+    "mounts" (include "kasm.dbInit.mounts" .) "volumes" (include "kasm.dbInit.volumes" .) -}}
+{{- $image := include "kasm.dbInit.image" . | quote -}}
 backoffLimit: {{ .Values.job.backoffLimit | int }}
 activeDeadlineSeconds: {{ .Values.job.activeDeadlineSeconds | int }}
 template:
-  {{- include "kasm.podMetadata" $context | nindent 2 }}
+  {{- include "kasm.podMetadata" $pod | nindent 2 }}
   spec:
-    {{- include "kasm.podCommon" $context | nindent 4 }}
+    {{- include "kasm.podFields" $pod | nindent 4 }}
     {{- /* A pod per try, so that the log of a failed one is there to read. */}}
     restartPolicy: Never
-    {{- with include "kasm.podSecurity" $context }}
+    {{- with .kasm.podSecurity }}
     {{- . | nindent 4 }}
     {{- end }}
     initContainers:
       - name: db-is-ready
-        image: {{ include "kasm.dbInit.image" . | quote }}
-        imagePullPolicy: {{ .Values.global.image.pullPolicy }}
+        image: {{ $image }}
+        imagePullPolicy: {{ .kasm.policy }}
         command: ["/bin/bash", "-euc"]
         args:
           - |
             until pg_isready --host db --port 5432 --timeout 10; do
               sleep 5
             done
-        {{- with include "kasm.containerSecurity" $context }}
+        {{- with .kasm.containerSecurity }}
         {{- . | nindent 8 }}
         {{- end }}
-        {{- include "kasm.initResources" . | nindent 8 }}
+        {{- .kasm.initResources | nindent 8 }}
     containers:
       - name: {{ printf "%s-db-init-container" $name | quote }}
-        image: {{ include "kasm.dbInit.image" . | quote }}
-        imagePullPolicy: {{ .Values.global.image.pullPolicy }}
+        image: {{ $image }}
+        imagePullPolicy: {{ .kasm.policy }}
         command: ["/bin/bash", "/usr/bin/startup.sh"]
-        {{- include "kasm.env" (dict "own" (include "kasm.dbInit.env" .) "root" . "component" "job") | nindent 8 }}
-        {{- with include "kasm.containerSecurity" $context }}
+        {{- include "kasm.env" $pod | nindent 8 }}
+        {{- with .kasm.containerSecurity }}
         {{- . | nindent 8 }}
         {{- end }}
         {{- include "kasm.dbInit.resources" . | nindent 8 }}
-        {{- include "kasm.volumeMounts" (dict "own" (include "kasm.dbInit.mounts" .) "root" . "component" "job") | nindent 8 }}
-    {{- include "kasm.volumes" (dict "own" (include "kasm.dbInit.volumes" .) "root" . "component" "job") | nindent 4 }}
+        {{- include "kasm.mounts" $pod | nindent 8 }}
+    {{- include "kasm.volumes" $pod | nindent 4 }}
 {{- end -}}

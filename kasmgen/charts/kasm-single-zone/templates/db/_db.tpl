@@ -1,11 +1,11 @@
 {{/* Name of the database's ConfigMap. Argument: the root context. */}}
 {{- define "kasm.db.configMap" -}}
-{{ include "kasm.name" . }}-db-configmap
+{{ .kasm.name }}-db-configmap
 {{- end -}}
 
 {{/* Name of the ConfigMap with the seeding's script and test. Argument: the root context. */}}
 {{- define "kasm.dbInit.configMap" -}}
-{{ include "kasm.name" . }}-db-init-startup
+{{ .kasm.name }}-db-init-startup
 {{- end -}}
 
 {{/*
@@ -30,7 +30,7 @@ buffers, three quarters as what the planner may expect to be cached, and the res
 Argument: the root context.
 */}}
 {{- define "kasm.db.sizeSettings" -}}
-{{- $size := include "kasm.sizeIndex" . | int -}}
+{{- $size := .kasm.size -}}
 {{- $settings := list
     (list "max_connections"      "100"   "200"    "400")
     (list "shared_buffers"       "96MB"  "512MB"  "2GB")
@@ -63,6 +63,34 @@ Argument: the root context.
 {{- end -}}
 
 {{/*
+Makes the data of the database's ConfigMap, once, as .kasm.dbConfig: the pods carry its checksum. Labels do not
+count, which carry the chart's version.
+Argument: the root context.
+*/}}
+{{- define "kasm.db.config" -}}
+{{- if not (hasKey .kasm "dbConfig") -}}
+{{- $_ := set .kasm "dbConfig" (include "kasm.db.configData" . | trimPrefix "\n") -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kasm.db.configData" }}
+  data.sql: |
+    {{- .Files.Get "files/postgres/data.sql" | trim | nindent 4 }}
+  pg_hba.conf: |
+    {{- .Files.Get "files/postgres/pg_hba.conf" | trim | nindent 4 }}
+  postgresql.conf: |
+    {{- .Files.Get "files/postgres/postgresql.conf" | trim | nindent 4 }}
+
+    # By kasmApp.deploymentSize.
+    {{- include "kasm.db.sizeSettings" . | trim | nindent 4 }}
+    {{- with include "kasm.db.ownSettings" . | trim }}
+
+    # By kasmApp.servicesToDeploy.db.postgres.
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{/*
 One init container that waits until the database is seeded, by the very test that the seeding uses. What psql
 has to say is shown: a wrong password is not a database that needs more time.
 Argument: the root context.
@@ -70,8 +98,8 @@ Argument: the root context.
 {{- define "kasm.waitForDatabase" -}}
 {{- $api := .Values.kasmApp.servicesToDeploy.kasmApi -}}
 - name: db-is-ready
-  image: {{ include "kasm.image" (dict "block" $api) | quote }}
-  imagePullPolicy: {{ .Values.global.image.pullPolicy }}
+  image: "{{ template "kasm.image" $api }}"
+  imagePullPolicy: {{ .kasm.policy }}
   command: ["/bin/bash", "-euc"]
   args:
     - |
@@ -95,10 +123,10 @@ Argument: the root context.
     - name: STATE_SQL
       value: |
         {{- .Files.Get "files/db-init/state.sql" | trim | nindent 8 }}
-  {{- with include "kasm.containerSecurity" (dict "root" . "uid" 1000) }}
+  {{- with .kasm.containerSecurity }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- include "kasm.initResources" . | nindent 2 }}
+  {{- .kasm.initResources | nindent 2 }}
 {{- end -}}
 
 {{/*
@@ -124,7 +152,7 @@ Argument: the root context.
 - name: kasm-db-shm
   emptyDir:
     medium: Memory
-    sizeLimit: {{ index (list "64Mi" "256Mi" "1Gi") (include "kasm.sizeIndex" . | int) }}
+    sizeLimit: {{ index (list "64Mi" "256Mi" "1Gi") .kasm.size }}
 {{- end -}}
 
 {{- define "kasm.db.mounts" -}}
@@ -173,5 +201,5 @@ Argument: the root context.
   value: kasm
 - name: POSTGRES_USER
   value: kasmapp
-{{ include "kasm.secretEnv" (dict "root" . "variable" "POSTGRES_PASSWORD" "key" "db-password") }}
+{{ template "kasm.secretEnv" (dict "root" . "variable" "POSTGRES_PASSWORD" "key" "db-password") }}
 {{- end -}}

@@ -1,33 +1,45 @@
 {{/*
-The back ends of nginx as YAML: for each key of the settings ConfigMap its upstream blocks, each with the
-Service and its ports. Only components that are there. An unpooled block shares its way out by name with the
-pooled one before it.
+Makes what nginx is configured with, once: .kasm.upstreams, the back ends, and .kasm.proxyConfig, the data of the
+three ConfigMaps, whose checksum the pods carry. Labels do not count, which carry the chart's version.
 Argument: the root context.
 */}}
+{{- define "kasm.proxyConfig" -}}
+{{- if not (hasKey .kasm "proxyConfig") -}}
+{{- template "kasm.nginxUpstreams" . -}}
+{{- $_ := set .kasm "proxyConfig" (list
+    (include "proxy.base" . | trimPrefix "\n")
+    (include "proxy.settings" . | trimPrefix "\n")
+    (include "proxy.services" . | trimPrefix "\n")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+For each key of the settings ConfigMap its upstream blocks, each with the Service and its ports. Only components that
+are there. An unpooled block shares its way out by name with the pooled one before it.
+*/}}
 {{- define "kasm.nginxUpstreams" -}}
-upstream_api.conf:
-  - {name: kasm-api, service: kasm-api, ports: [8080]}
-upstream_manager.conf:
-  - {name: kasm-manager, service: kasm-manager, ports: [8181]}
-{{- if include "kasm.enabled" (dict "root" . "component" "kasmGuac") }}
-upstream_kasm_guac.conf:
-  - {name: kasm-guac, service: kasm-guac, ports: [3000]}
-  - {name: kasm-guac-backend, service: kasm-guac, ports: [3001, 3002, 3003, 3004]}
-{{- end }}
-{{- if include "kasm.enabled" (dict "root" . "component" "kasmShare") }}
-upstream_kasm_share.conf:
-  - {name: kasm-share, service: kasm-share, ports: [8182]}
-{{- end }}
-{{- if include "kasm.enabled" (dict "root" . "component" "rdpGateway") }}
-upstream_rdp_gateway.conf:
-  - {name: rdp-gateway, service: rdp-gateway, ports: [5555]}
-{{- end }}
-{{- if include "kasm.enabled" (dict "root" . "component" "rdpHttpsGateway") }}
-upstream_rdp_https_gateway.conf:
-  - {name: rdp-https-gateway, service: rdp-https-gateway, ports: [9443], tls: true}
-  # A tunnel's connection may be authenticated for its client (NTLM), so it must never serve another one.
-  - {name: rdp-https-tunnel, service: rdp-https-gateway, ports: [9443], tls: true, unpooled: true}
-{{- end }}
+{{- $deploy := .kasm.deploy -}}
+{{- $blocks := dict
+    "upstream_api.conf" (list (dict "name" "kasm-api" "service" "kasm-api" "ports" (list 8080)))
+    "upstream_manager.conf" (list (dict "name" "kasm-manager" "service" "kasm-manager" "ports" (list 8181))) -}}
+{{- if $deploy.kasmGuac -}}
+{{- $_ := set $blocks "upstream_kasm_guac.conf" (list
+    (dict "name" "kasm-guac" "service" "kasm-guac" "ports" (list 3000))
+    (dict "name" "kasm-guac-backend" "service" "kasm-guac" "ports" (list 3001 3002 3003 3004))) -}}
+{{- end -}}
+{{- if $deploy.kasmShare -}}
+{{- $_ := set $blocks "upstream_kasm_share.conf" (list (dict "name" "kasm-share" "service" "kasm-share" "ports" (list 8182))) -}}
+{{- end -}}
+{{- if $deploy.rdpGateway -}}
+{{- $_ := set $blocks "upstream_rdp_gateway.conf" (list (dict "name" "rdp-gateway" "service" "rdp-gateway" "ports" (list 5555))) -}}
+{{- end -}}
+{{- if $deploy.rdpHttpsGateway -}}
+{{- /* A tunnel's connection may be authenticated for its client (NTLM), so it must never serve another one. */ -}}
+{{- $_ := set $blocks "upstream_rdp_https_gateway.conf" (list
+    (dict "name" "rdp-https-gateway" "service" "rdp-https-gateway" "ports" (list 9443) "tls" true)
+    (dict "name" "rdp-https-tunnel" "service" "rdp-https-gateway" "ports" (list 9443) "tls" true "unpooled" true)) -}}
+{{- end -}}
+{{- $_ := set .kasm "upstreams" $blocks -}}
 {{- end -}}
 
 {{/*
@@ -36,6 +48,7 @@ nginx resolves the names in an upstream block once, when it starts, and does not
 So the addresses come from files that the init container "names" writes, and behind them stands a server of
 this nginx that asks DNS with each request: it serves while there is no address, or when it no longer answers.
 Only the block keeps connections open for reuse.
+The server's port on the loopback interface is that of the Service and 10000.
 Argument: dict "root" . "upstream" <an item of kasm.nginxUpstreams>
 */}}
 {{- define "kasm.nginxUpstream" -}}
@@ -44,12 +57,12 @@ Argument: dict "root" . "upstream" <an item of kasm.nginxUpstreams>
 {{- $keepalive := $root.Values.kasmApp.servicesToDeploy.kasmProxy.serviceKeepalive | int -}}
 upstream {{ $upstream.name }} {
     {{- range $upstream.ports }}
-    include /run/names/{{ $upstream.service }}-{{ int . }}.con[f];
+    include /run/names/{{ $upstream.service }}-{{ . }}.con[f];
     {{- end }}
     # Never used: keeps the block valid as long as the files above are empty or missing.
     server 127.0.0.1:9 down;
     {{- range $upstream.ports }}
-    server 127.0.0.1:{{ include "kasm.nginxByNamePort" . }} backup;
+    server 127.0.0.1:{{ add 10000 . }} backup;
     {{- end }}
     {{- if and (gt $keepalive 0) (not $upstream.unpooled) }}
     keepalive {{ $keepalive }};
@@ -58,26 +71,21 @@ upstream {{ $upstream.name }} {
     keepalive_timeout 4s;
     {{- end }}
 }
-{{- range ternary list $upstream.ports (default false $upstream.unpooled) }}
+{{- range ternary list $upstream.ports (hasKey $upstream "unpooled") }}
 
 server {
-    listen 127.0.0.1:{{ include "kasm.nginxByNamePort" . }}{{ if $upstream.tls }} ssl{{ end }};
+    listen 127.0.0.1:{{ add 10000 . }}{{ if $upstream.tls }} ssl{{ end }};
     {{- if $upstream.tls }}
     ssl_certificate /etc/ssl/certs/kasm_nginx.crt;
     ssl_certificate_key /etc/ssl/private/kasm_nginx.key;
     {{- end }}
     include /etc/nginx/conf.d/by_name.inc;
     location / {
-        set $kasm_host {{ $upstream.service }}.{{ include "kasm.namespace" $root }}.svc.{{ $root.Values.global.clusterDomain }};
-        proxy_pass {{ ternary "https" "http" (default false $upstream.tls) }}://$kasm_host:{{ int . }};
+        set $kasm_host {{ $upstream.service }}.{{ $root.kasm.namespace }}.svc.{{ $root.Values.global.clusterDomain }};
+        proxy_pass {{ if $upstream.tls }}https{{ else }}http{{ end }}://$kasm_host:{{ . }};
     }
 }
 {{- end }}
-{{- end -}}
-
-{{/* Loopback port of the server that reaches a Service's port by name. Argument: the Service's port. */}}
-{{- define "kasm.nginxByNamePort" -}}
-{{- add 10000 (int .) -}}
 {{- end -}}
 
 {{/*
@@ -88,7 +96,7 @@ Argument: the root context.
 {{- define "kasm.nginxWorkers" -}}
 {{- $own := .Values.kasmApp.servicesToDeploy.kasmProxy.workerProcesses | toString -}}
 {{- if has $own (list "" "0" "<nil>") -}}
-{{- index (list 1 2 3) (include "kasm.sizeIndex" . | int) -}}
+{{- index (list 1 2 3) .kasm.size -}}
 {{- else if eq $own "auto" -}}
 auto
 {{- else -}}
@@ -100,7 +108,7 @@ auto
 {{- define "kasm.nginxMain" -}}
 {{- $proxy := .Values.kasmApp.servicesToDeploy.kasmProxy -}}
 {{- $trusted := $proxy.trustedProxies | default list -}}
-{{- if not .Values.kasmApp.applyHardening -}}
+{{- if not .kasm.hardened -}}
 # The image decides who runs; where that is root, the workers are this user.
 user nginx;
 {{ end -}}
@@ -226,13 +234,14 @@ http {
 
 {{/*
 The init container that writes /run/names for nginx. It needs the volume that nginx has at /run.
+After kasm.proxyConfig.
 Argument: dict "root" . "volume" <volume name> ["subPath" <of the mount at /run>]
 */}}
 {{- define "kasm.proxyNames" -}}
 {{- $root := .root -}}
 - name: names
-  image: {{ include "kasm.image" (dict "block" $root.Values.helperImages.curl) | quote }}
-  imagePullPolicy: {{ $root.Values.global.image.pullPolicy }}
+  image: "{{ template "kasm.image" $root.Values.helperImages.curl }}"
+  imagePullPolicy: {{ $root.kasm.policy }}
   command: ["/bin/sh", "-c"]
   args:
     - |
@@ -241,13 +250,13 @@ Argument: dict "root" . "volume" <volume name> ["subPath" <of the mount at /run>
     - /run/names
     - {{ ternary "-" "/etc/resolv.conf" (not (empty $root.Values.kasmApp.servicesToDeploy.kasmProxy.resolver)) | quote }}
     {{- $services := dict }}
-    {{- range $blocks := include "kasm.nginxUpstreams" $root | fromYaml }}
+    {{- range $blocks := $root.kasm.upstreams }}
     {{- range $blocks }}
     {{- $_ := set $services .service (concat (get $services .service | default list) .ports | uniq) }}
     {{- end }}
     {{- end }}
     {{- range $service, $ports := $services }}
-    - "{{ $service }}:{{ range $index, $port := $ports }}{{ if $index }},{{ end }}{{ int $port }}{{ end }}"
+    - "{{ $service }}:{{ range $index, $port := $ports }}{{ if $index }},{{ end }}{{ $port }}{{ end }}"
     {{- end }}
   volumeMounts:
     - name: {{ .volume | quote }}
@@ -255,8 +264,47 @@ Argument: dict "root" . "volume" <volume name> ["subPath" <of the mount at /run>
       {{- with .subPath }}
       subPath: {{ . | quote }}
       {{- end }}
-  {{- with include "kasm.containerSecurity" (dict "root" $root "uid" 1000) }}
+  {{- with $root.kasm.containerSecurity }}
   {{- . | nindent 2 }}
   {{- end }}
-  {{- include "kasm.initResources" $root | nindent 2 }}
+  {{- $root.kasm.initResources | nindent 2 }}
+{{- end -}}
+
+{{- define "proxy.base" }}
+  nginx.conf: |
+    {{- include "kasm.nginxMain" . | nindent 4 }}
+{{- end -}}
+
+{{- define "proxy.settings" }}
+  {{- $files := list
+      "by_name.inc" "compress.conf" "cors.inc" "cors_hide.inc" "hsts.inc" "kasm_cookies.inc" "logging.conf"
+      "orchestrator.conf" "orchestrator_common.inc" "orchestrator_http.conf" "proxy_auth.inc" "proxy_session.inc"
+      "proxy_std.inc" }}
+  {{- if .kasm.deploy.kasmGuac }}{{ $files = append $files "guac_machine.inc" }}{{ end }}
+  {{- if .kasm.deploy.rdpHttpsGateway }}{{ $files = append $files "rdp_tunnel.inc" }}{{ end }}
+  {{- range sortAlpha $files }}
+  {{ . }}: |
+    {{- $.Files.Get (printf "files/nginx/conf.d/%s" .) | trim | nindent 4 }}
+  {{- end }}
+  {{- range $file, $upstreams := .kasm.upstreams }}
+  {{ $file }}: |
+    {{- range $upstreams }}
+    {{- include "kasm.nginxUpstream" (dict "root" $ "upstream" .) | nindent 4 }}
+    {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{- define "proxy.services" }}
+  {{- $locations := list
+      "admin_api" "client_api" "manager_api" "subscription_api" "upstream_proxy" "website" }}
+  {{- range $component, $file := dict
+      "kasmGuac" "kasmguac" "kasmShare" "share_api" "rdpGateway" "rdp_gateway" "rdpHttpsGateway" "rdp_https_gateway" }}
+  {{- if get $.kasm.deploy $component }}
+  {{- $locations = append $locations $file }}
+  {{- end }}
+  {{- end }}
+  {{- range sortAlpha $locations }}
+  {{ . }}.conf: |
+    {{- $.Files.Get (printf "files/nginx/services.d/%s.conf" .) | trim | nindent 4 }}
+  {{- end }}
 {{- end -}}
