@@ -24,7 +24,7 @@ demo: $(STAMP) ## build a throwaway repository with two environments in ./demo a
 	@$(BIN)/kasmgen demo demo
 
 test: $(STAMP) ## run all tests; a missing program is skipped, unless CI is set
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -35,7 +35,7 @@ check: $(STAMP) ## the generated files of this repository are current
 	$(BIN)/kasmgen render --check
 	$(BIN)/python docs/generate.py --check
 
-docs: $(STAMP) ## write docs/reference.md from the command line
+docs: $(STAMP) ## write docs/reference.md and docs/checks.md from the code
 	$(BIN)/python docs/generate.py
 
 self: $(STAMP) ## bring this repository's own base, overlays and clusters in line

@@ -1,6 +1,6 @@
 """Write the parts of the documentation that follow from the code; `--check` only compares.
 
-docs/reference.md comes from the command line itself, so it cannot be stale for long.
+docs/reference.md comes from the command line itself, docs/checks.md from the table of rules.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import click
 
 from kasmgen import errors
 from kasmgen.cli import PROGRAM, cli
+from kasmgen.steps import checks
 
 HERE = Path(__file__).parent
 
@@ -51,7 +52,7 @@ def reference() -> str:
 
 def pages() -> dict[Path, str]:
     """Path -> content of every generated page."""
-    return {HERE / "reference.md": reference()}
+    return {HERE / "reference.md": reference(), HERE / "checks.md": checks.documentation()}
 
 
 def main(arguments: list[str]) -> int:

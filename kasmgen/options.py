@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.printing import Settings
+from kasmgen.printing import Settings, log_to_stderr
 
 Function = Callable[..., Any]
 
@@ -22,6 +22,7 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
         settings: Settings = context.ensure_object(Settings)
         if value not in (None, False, 0):
             setattr(settings, name, value)
+            log_to_stderr(settings)
 
     return callback
 

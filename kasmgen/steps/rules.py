@@ -238,7 +238,7 @@ def add_environment(content: bytes, env: str, recipients: Sequence[str], paths: 
         if own.recipients != Recipients.of([map(_comparable, checked)]):
             raise InputError(
                 f"{FILE} has a rule for environment {env} with other recipients: {own}",
-                hint="change its recipients with `kasmgen recipient`, or leave out --recipient",
+                hint="change that rule and run `sops updatekeys` on the sealed files, or leave out --recipient",
             )
         require_own_rule(content, env, paths)
         return content

@@ -65,7 +65,7 @@ def component(name: str) -> st.SearchStrategy[dict[str, Any]]:
     if name == "db":
         optional["storageClassName"] = st.sampled_from(["", "fast"])
     if name in ("kasmApi", "kasmGuac"):
-        optional["name"] = st.sampled_from([f"x-{name.lower()[:8]}", "renamed"])
+        optional["name"] = st.sampled_from([f"x-{name.lower()[:8]}", f"{name.lower()[4:8]}-2"])
     return st.fixed_dictionaries({}, optional=optional)
 
 

@@ -81,7 +81,7 @@ def silent(context: Certificates) -> Iterator[Hit]:
             yield context.hit(path, f"no annotation {certificates.NOT_AFTER} says how long the certificate holds")
 
 
-_REPLACE = "replace it: `kasmgen cert` shows how"
+_REPLACE = "`git rm` the sealed file and commit; `kasmgen render` then makes a new certificate"
 
 RULES: tuple[Rule[Certificates], ...] = (
     Rule(
@@ -123,7 +123,7 @@ RULES: tuple[Rule[Certificates], ...] = (
         "nothing says what a certificate holds",
         "The sealed Secret lacks the clear annotations that say until when and for which names the certificate holds, "
         "so nobody can know without a private key.",
-        "replace the certificate with `kasmgen cert`, which writes them",
+        "`git rm` the sealed file and commit; `kasmgen render` then makes it anew and writes them",
         silent,
     ),
 )
