@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kasmgen import names
 from kasmgen.errors import ToolError
 
 log = logging.getLogger("kasmgen")
@@ -50,7 +52,7 @@ def run(
     Raises ToolError if the program is missing, takes too long or ends otherwise.
     """
     name = Path(argv[0]).name
-    log.debug("$ %s %s", name, " ".join(argv[1:]))
+    log.debug("$ %s", names.escaped(shlex.join([name, *argv[1:]])))
     try:
         done = subprocess.run(
             argv,
@@ -63,7 +65,11 @@ def run(
             check=False,
         )
     except FileNotFoundError:
+        if cwd is not None and not cwd.is_dir():
+            raise ToolError(f"{name} cannot run in {cwd}: there is no such directory") from None
         raise ToolError(f"the program {argv[0]} was not found", hint="`kasmgen doctor` shows what is missing") from None
+    except ValueError:
+        raise ToolError(f"{name} cannot be given an argument with a NUL character in it") from None
     except PermissionError:
         raise ToolError(f"the program {argv[0]} may not be run", hint=f"chmod +x {argv[0]}") from None
     except OSError as error:

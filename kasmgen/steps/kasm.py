@@ -11,7 +11,7 @@ from kasmgen.errors import InputError, SecretError
 from kasmgen.model import ResourceId, Secret
 from kasmgen.steps import certificates
 from kasmgen.steps import values as v
-from kasmgen.steps.profile import Lifted, Profile, check_same
+from kasmgen.steps.plainchart import Lifted, Profile, check_same
 from kasmgen.steps.wanted import TLS, Entry, Generate, WantedSecret
 from kasmgen.yamlio import Yaml
 

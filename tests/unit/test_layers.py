@@ -1,0 +1,167 @@
+"""Imports go down only, one door leads to other programs, and one module prints."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from kasmgen import errors
+
+ROOT = Path(__file__).parents[2]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in (ROOT / "kasmgen").rglob("*.py")
+}
+GROUND = frozenset({"errors", "scalars", "yamlio", "yamledit", "names", "model", "config", "proc", "interrupts"})
+ROOF = frozenset({"__main__", "cli", "options", "printing"})
+SUPPORT = frozenset({"workspace", "verify", "sealing", "publish"})
+
+# Floor of a module -> the floors that it may import from. The middle is what brings steps and tools together.
+BELOW = {
+    "ground": {"ground"},
+    "steps": {"ground", "steps"},
+    "tools": {"ground", "tools"},
+    "report": {"ground", "steps", "report"},
+    "support": {"ground", "steps", "tools", "support"},
+    "middle": {"ground", "steps", "tools", "support", "middle"},
+    "commands": {"ground", "steps", "tools", "support", "middle", "report", "commands"},
+    "roof": {"ground", "steps", "tools", "support", "middle", "report", "commands", "roof"},
+}
+HEAVY = ("ruamel.yaml", "yaml", "cryptography", "git", "rich", "helm_python", "pyrage", "kubernetes_validate")
+
+
+def floor(module: str) -> str:
+    first = module.split(".")[1] if "." in module else "ground"  # the package itself is its version alone
+    if first in ("steps", "tools", "report", "commands"):
+        return first
+    named = {"ground": GROUND, "roof": ROOF, "support": SUPPORT}
+    return next((name for name, modules in named.items() if first in modules), "middle")
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node that runs; what stands under `if TYPE_CHECKING` does not."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from statements(node)
+
+
+def imports(module: str) -> set[str]:
+    """Modules of kasmgen that a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in statements(ast.parse(FILES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "kasmgen":
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in FILES else node.module for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "kasmgen"}
+    return found - {"kasmgen"}
+
+
+GRAPH = {module: imports(module) for module in FILES}
+
+
+def test_imports_go_down_only() -> None:
+    wrong = [
+        f"{module} ({floor(module)}) imports {other} ({floor(other)})"
+        for module, others in sorted(GRAPH.items())
+        for other in sorted(others)
+        if floor(other) not in BELOW[floor(module)]
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert list(TopologicalSorter(GRAPH).static_order())
+
+
+def calls(module: str) -> set[str]:
+    """Names of what a module calls, such as "print" or "os.system"."""
+    tree = ast.parse(FILES[module].read_text())
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+def outside(module: str) -> set[str]:
+    """First parts of the names of what a module imports."""
+    nodes = list(ast.walk(ast.parse(FILES[module].read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.split(".")[0] for name in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}}
+
+
+def test_only_the_door_starts_programs() -> None:
+    starts = re.compile(r"os\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*|fork\w*|startfile)")
+    doors = {
+        module
+        for module in FILES
+        if outside(module) & {"subprocess", "pty", "multiprocessing"} or any(map(starts.fullmatch, calls(module)))
+    }
+    assert doors == {"kasmgen.proc"}
+
+
+def test_steps_touch_nothing_outside() -> None:
+    forbidden = {
+        "subprocess",
+        "socket",
+        "tempfile",
+        "shutil",
+        "git",
+        "helm_python",
+        "urllib.request",
+        "requests",
+        "time",
+    }
+    assert {
+        module: found for module in FILES if floor(module) == "steps" and (found := outside(module) & forbidden)
+    } == {}
+    reads = {"open", "os.environ.get", "os.getenv", "datetime.now", "Path.cwd", "time.time", "datetime.utcnow"}
+    assert {module: found for module in FILES if floor(module) == "steps" and (found := calls(module) & reads)} == {}
+
+
+def test_only_one_module_prints() -> None:
+    assert {module for module in FILES if "print" in calls(module)} == {"kasmgen.printing"}
+    assert {module for module in FILES if "sys.exit" in calls(module)} <= {"kasmgen.cli", "kasmgen.__main__"}
+
+
+def test_exit_codes_are_those_of_the_contract_and_of_the_reference() -> None:
+    table = {
+        0: "done",
+        1: "the answer is no (difference found, check failed)",
+        2: "usage or input",
+        3: "a program is missing, too old or failed",
+        4: "secret or key",
+        5: "repository state",
+        70: "a bug in kasmgen",
+        130: "interrupted",
+    }
+    assert table == errors.EXIT_CODES
+    rows = dict(re.findall(r"^\| (\d+) \| (.*) \|$", (ROOT / "docs/reference.md").read_text(), re.MULTILINE))
+    assert {int(code): meaning for code, meaning in rows.items()} == table
+
+
+def test_every_error_has_a_code_of_the_table() -> None:
+    kinds = [errors.KasmgenError, *errors.KasmgenError.__subclasses__()]
+    assert {kind.code for kind in kinds} == set(errors.EXIT_CODES) - {0, 130}
+    error = errors.InputError("what and where", hint="what next")
+    assert (str(error), error.message, error.hint) == ("what and where", "what and where", "what next")
+
+
+def test_help_imports_nothing_that_takes_long() -> None:
+    code = f"""
+import sys
+from kasmgen import cli
+for arguments in (["--help"], ["env", "add", "--help"], ["--version"]):
+    try:
+        cli.main(arguments)
+    except SystemExit as done:
+        assert not done.code, done.code
+print("LOADED", sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+    assert "Usage: kasmgen" in done.stdout
