@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+LAUNCH = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,18 @@ def run(*argv: str, cwd: Path, env: Mapping[str, str], ok: Collection[int] = (0,
 
     Raises RuntimeError with the end of its stderr if its exit code is none of `ok`.
     """
-    with tempfile.TemporaryFile() as said, (output or Path(os.devnull)).open("wb") as out:
-        start = time.perf_counter()
-        child = subprocess.Popen(argv, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=said)
-        # wait4 and no other wait: the rusage of this one child and of what it waited for.
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode not in ok:
-            said.seek(0)
-            tail = said.read()[-2000:].decode("utf-8", "replace")
-            raise RuntimeError(f"{' '.join(argv[:4])} ... ended with {child.returncode}: {tail}")
-    return Ran(seconds, usage.ru_maxrss * 1024)
+    with tempfile.TemporaryFile() as said, tempfile.NamedTemporaryFile() as result:
+        with (output or Path(os.devnull)).open("wb") as out:
+            launch = (sys.executable, "-I", "-S", str(LAUNCH), result.name, *argv)
+            subprocess.run(
+                launch, cwd=cwd, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=said, check=False
+            )
+        said.seek(0)
+        tail = said.read()[-2000:].decode("utf-8", "replace")
+        found = result.read().decode().split()
+    if not found or int(found[2]) not in ok:
+        raise RuntimeError(f"{' '.join(argv[:4])} ... ended with {found[2] if found else '?'}: {tail}")
+    return Ran(float(found[0]), int(found[1]))
 
 
 def alternate(tasks: Sequence[Task], times: int) -> list[Ran]:

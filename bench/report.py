@@ -52,7 +52,7 @@ def _amount(value: float, unit: str) -> str:
 
 def table(figures: Sequence[Figure]) -> str:
     """The figures for a terminal."""
-    rows = [HEAD, *(tuple(cell.strip("*`") for cell in row(figure)) for figure in figures)]
+    rows = [HEAD, *(tuple(cell.replace("`", "").replace("**", "") for cell in row(figure)) for figure in figures)]
     widths = [max(len(cells[column]) for cells in rows) for column in range(len(HEAD))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in rows)
     return "".join(f"{line.rstrip()}\n" for line in lines)
