@@ -83,14 +83,17 @@ def find_root(start: Path) -> Path:
 
     Raises InputError if there is none.
     """
-    if not start.is_dir():
-        raise InputError(f"{start} is no directory")
-    place = start.resolve()
-    for directory in (place, *place.parents):
-        if (directory / config.PROJECT_FILE).is_file():
-            return directory
-        if (directory / ".git").exists():
-            break
+    try:
+        if not start.is_dir():
+            raise InputError(f"{names.shown(str(start))} is no directory")
+        place = start.resolve()
+        for directory in (place, *place.parents):
+            if (directory / config.PROJECT_FILE).is_file():
+                return directory
+            if (directory / ".git").exists():
+                break
+    except OSError as error:
+        raise InputError(f"{names.shown(str(start))} cannot be read: {error.strerror}") from None
     raise InputError(
         f"there is no {config.PROJECT_FILE} in {start} or above it",
         hint="make a project with `kasmgen init`, or name its directory with -C",
@@ -146,10 +149,10 @@ def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], fro
     """kasmgen's sealed files, and files of people beside them (relative to the overlay)."""
     ours: list[Existing] = []
     kept: set[str] = set()
-    for path in sorted((root / directory / "secrets").glob("*")):
+    for path in _below(root / directory / "secrets"):
         shown = path.relative_to(root).as_posix()
-        content = read_bytes(path, shown)
-        if path.name.endswith(".sops.yaml") and mark.is_sealed_by_us(content):
+        content = read_bytes(path, shown) if _may_be_ours(path, "secrets", ".sops.yaml") else b""
+        if mark.is_sealed_by_us(content):
             ours.append(Existing(shown, content, sealed.parse(content, shown)))
         else:
             kept.add(path.relative_to(root / directory).as_posix())
@@ -158,10 +161,20 @@ def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], fro
 
 def _foreign(root: Path, directory: str) -> frozenset[str]:
     """Files of people in `patches/` and `resources/`: those without our mark."""
-    found: set[str] = set()
-    for folder in ("patches", "resources"):
-        for path in sorted((root / directory / folder).glob("*")):
-            content = read_bytes(path, path.relative_to(root).as_posix())
-            if mark.read(content).state == "foreign":
-                found.add(path.relative_to(root / directory).as_posix())
-    return frozenset(found)
+    return frozenset(
+        path.relative_to(root / directory).as_posix()
+        for folder in ("patches", "resources")
+        for path in _below(root / directory / folder)
+        if not _may_be_ours(path, folder, ".yaml")
+        or mark.read(read_bytes(path, path.relative_to(root).as_posix())).state == "foreign"
+    )
+
+
+def _below(folder: Path) -> list[Path]:
+    """Everything below a folder of an overlay; links are not followed."""
+    return sorted(folder.rglob("*")) if folder.is_dir() and not folder.is_symlink() else []
+
+
+def _may_be_ours(path: Path, folder: str, suffix: str) -> bool:
+    """kasmgen writes plain files, right in its folders; whatever else stands there is people's and not read."""
+    return path.parent.name == folder and path.name.endswith(suffix) and not path.is_symlink() and path.is_file()
