@@ -222,10 +222,12 @@ class Side:
                 raise InputError(f"{path} cannot be built from: {error.strerror}") from None
             self._written.add(path)
 
-    def demand_builds(self, overlay: Overlay) -> None:
-        """Raise KasmgenError if the overlay does not build."""
+    def demand_builds(self, overlay: Overlay, cache: verify.ParseCache) -> None:
+        """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
         directory = self._at(overlay.directory)
         self._demanding(lambda: kustomize.build_text(kustomize.locate(), self._directory / directory))
+        for path in self._flux_files(overlay):
+            self._objects(path, cache)
 
     def build(self, overlay: Overlay, cache: verify.ParseCache) -> dict[ResourceId, Object]:
         """What Flux would apply for the environment, its own Flux objects included.

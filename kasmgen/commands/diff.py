@@ -164,7 +164,7 @@ class _Comparison:
         if old is not None and new is not None and old.digest == new.digest:
             # Built all the same: that nothing changes is not to be said of what does not build.
             with _naming(self.new):
-                self.new.demand_builds(new)
+                self.new.demand_builds(new, self.cache)
             return ()
         was, now = self._built(self.old, old), self._built(self.new, new)
         return risks.assess(review.compare_builds(was, now), risks.Context(was, now))
