@@ -36,10 +36,16 @@ def equal(a: Yaml, b: Yaml) -> bool:
     booleans are never equal to each other (Python takes 1 and True for one).
     """
     if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+        if not isinstance(b, dict) or a.keys() != b.keys():
+            return False
+        # A loop and the short cut below: whole repositories are compared value by value.
+        for key, value in a.items():  # noqa: SIM110
+            if not equal(value, b[key]):
+                return False
+        return True
     if isinstance(a, list):
         return isinstance(b, list) and len(a) == len(b) and all(map(equal, a, b))
-    return kind(a) == kind(b) and bool(a == b)
+    return bool(a == b) and (type(a) is type(b) or kind(a) == kind(b))
 
 
 def kind(value: Yaml) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from kasmgen.model import Object
 from kasmgen.steps.compare import equal, pointer
-from kasmgen.steps.weight import lines
+from kasmgen.steps.weight import lines, reaches
 from kasmgen.yamlio import Yaml
 
 Operations = list[Object]
@@ -87,7 +87,7 @@ def _value(path: str, base: Yaml, want: Yaml) -> Operations:
             return whole
     else:
         return whole
-    return change if lines(change) < lines(whole) else whole
+    return change if reaches(whole, lines(change) + 1) else whole
 
 
 # --- lists -----------------------------------------------------------------

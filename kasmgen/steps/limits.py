@@ -24,7 +24,8 @@ _OWN_ANNOTATIONS = re.compile(
 def find(obj: Object) -> list[Difference]:
     """Every place of `obj` that kustomize refuses or changes whatever stands in the files; usually none."""
     key = ResourceId.of(obj)
-    return [Difference(key, path, why) for path, why in (*_shape(obj), *_annotations(obj), *_texts("", obj))]
+    texts = () if _carried(obj) else _texts("", obj)
+    return [Difference(key, path, why) for path, why in (*_shape(obj), *_annotations(obj), *texts)]
 
 
 def _shape(obj: Object) -> Iterator[tuple[str, str]]:
@@ -47,6 +48,19 @@ def _annotations(obj: Object) -> Iterator[tuple[str, str]]:
             yield pointer(path, key), "kustomize cannot write an annotation of several lines that begins with a tab"
         elif _OWN_ANNOTATIONS.fullmatch(key):
             yield pointer(path, key), "kustomize keeps this annotation for itself"
+
+
+def _carried(value: Yaml) -> bool:
+    """Whether `_texts` finds nothing: asked first, because it makes no paths."""
+    if isinstance(value, str):
+        return _CHARACTERS.search(value) is None
+    if isinstance(value, dict):
+        return all(map(_key_carried, value)) and all(map(_carried, value.values()))
+    return not isinstance(value, list) or all(map(_carried, value))
+
+
+def _key_carried(key: str) -> bool:
+    return len(key) <= _KEY_LENGTH and _CHARACTERS.search(key) is None
 
 
 def _texts(path: str, value: Yaml) -> Iterator[tuple[str, str]]:

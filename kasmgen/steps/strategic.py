@@ -17,7 +17,7 @@ from typing import TypeAlias
 from kasmgen.model import Object
 from kasmgen.steps.compare import equal, kind
 from kasmgen.steps.mergelists import Schema, schema
-from kasmgen.steps.weight import lines
+from kasmgen.steps.weight import lines, reaches
 from kasmgen.yamlio import Yaml
 
 DIRECTIVE = "$patch"
@@ -119,7 +119,7 @@ def _changed(base: Yaml, want: Yaml, key: str, known: Schema) -> Yaml:
         raise Inexpressible(f"{key} begins with a tab")
     if isinstance(want, dict):
         below = known.below(key)
-        return _shorter(lambda: _mapping(base, want, below), lambda: _replaced_mapping(want, below))
+        return _shorter(lambda: _mapping(base, want, below), lambda: _replaced_mapping(want, below), want)
     if isinstance(want, list) and key in known.lists:
         return _merged_list(base, want, key, known)
     return want
@@ -158,6 +158,7 @@ def _merged_list(base: list[Yaml], want: list[Yaml], key: str, known: Schema) ->
     patch: list[Yaml] = _shorter(
         lambda: _merged_items(base, want, used, known.below(key)),
         lambda: [{DIRECTIVE: "replace"}, *(_new(item, key, known) for item in want)],
+        want,
     )
     return patch
 
@@ -261,12 +262,18 @@ def _check_walk(value: Yaml, known: Schema) -> None:
 # --- the choice between a change and a replacement --------------------------
 
 
-def _shorter(change: Callable[[], Yaml], replacement: Callable[[], Yaml]) -> Yaml:
-    """What takes fewer lines; the change if it is even. Either may be Inexpressible."""
+def _shorter(change: Callable[[], Yaml], replacement: Callable[[], Yaml], want: Yaml) -> Yaml:
+    """What takes fewer lines; the change if it is even. Either may be Inexpressible.
+
+    A replacement spells out all of `want`, so it is not made where that alone is longer.
+    """
     found: list[Yaml] = []
-    for make in (change, replacement):
-        with contextlib.suppress(Inexpressible):
-            found.append(make())
+    with contextlib.suppress(Inexpressible):
+        found.append(change())
+        if reaches(want, lines(found[0])):
+            return found[0]
+    with contextlib.suppress(Inexpressible):
+        found.append(replacement())
     if not found:
         raise Inexpressible("neither a change nor a replacement is exact")
     return min(found, key=lines)
