@@ -295,9 +295,7 @@ class Nginx:
             return http.client.HTTPConnection(self.address, PLAIN_PORT, timeout=10, source_address=origin)
         trust = ssl.create_default_context(cafile=str(self.directory / "tls.crt"))
         trust.check_hostname = False
-        return http.client.HTTPSConnection(
-            self.address, TLS_PORT, timeout=10, source_address=origin, context=trust
-        )
+        return http.client.HTTPSConnection(self.address, TLS_PORT, timeout=10, source_address=origin, context=trust)
 
     def request(
         self,
@@ -318,9 +316,7 @@ class Nginx:
     def get(self, target: str, headers: dict[str, str] | None = None, **options: Any) -> Response:
         return self.request("GET", target, headers, **options)
 
-    def websocket(
-        self, target: str, text: bytes, headers: dict[str, str] | None = None
-    ) -> tuple[Response, bytes]:
+    def websocket(self, target: str, text: bytes, headers: dict[str, str] | None = None) -> tuple[Response, bytes]:
         """Open a WebSocket, send `text`, and return the handshake's answer and what came back."""
         key = base64.b64encode(os.urandom(16)).decode()
         handshake = {
@@ -551,8 +547,6 @@ def make_certificate(directory: Path) -> None:
     )
     (directory / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (directory / "tls.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     (directory / "tls.key").chmod(0o600)

@@ -20,15 +20,11 @@ class Check:
     def __init__(self, objects: list[Object], outside: Outside) -> None:
         self.objects = objects
         self.pods = pod_specs(objects)
-        self.secrets = {
-            name: set(o.get("data", {})) | set(o.get("stringData", {})) for name, o in self.named("Secret")
-        }
+        self.secrets = {name: set(o.get("data", {})) | set(o.get("stringData", {})) for name, o in self.named("Secret")}
         self.secrets.update(outside)
         self.config_maps = {name: set(o["data"]) for name, o in self.named("ConfigMap")}
         self.accounts = {name for name, _ in self.named("ServiceAccount")}
-        self.service_ports = {
-            name: {p["port"] for p in o["spec"]["ports"]} for name, o in self.named("Service")
-        }
+        self.service_ports = {name: {p["port"] for p in o["spec"]["ports"]} for name, o in self.named("Service")}
 
     def named(self, kind: str) -> Iterator[tuple[str, Object]]:
         return ((o["metadata"]["name"], o) for o in self.objects if o["kind"] == kind)
@@ -101,9 +97,7 @@ class Check:
                 if isinstance(port, str) and port not in ports:
                     yield f"{where}: {probe} asks port {port}, which it does not have"
 
-    def mounts(
-        self, where: str, container: Object, volumes: dict[str, Object], claims: set[str]
-    ) -> Iterator[str]:
+    def mounts(self, where: str, container: Object, volumes: dict[str, Object], claims: set[str]) -> Iterator[str]:
         mounts = container.get("volumeMounts", [])
         paths = [m["mountPath"] for m in mounts]
         if len(set(paths)) != len(paths):

@@ -137,9 +137,7 @@ def test_private_keys_are_readable_by_the_pod_and_nobody_else(render: Render) ->
     def modes(hardening: bool) -> dict[str, int]:
         return {
             owner: volume["secret"]["defaultMode"]
-            for owner, template in pod_specs(
-                render(merged(PLAIN, {"kasmApp": {"applyHardening": hardening}}))
-            ).items()
+            for owner, template in pod_specs(render(merged(PLAIN, {"kasmApp": {"applyHardening": hardening}}))).items()
             for volume in template["spec"].get("volumes", [])
             if "secret" in volume
         }

@@ -201,9 +201,7 @@ def test_only_a_websocket_is_an_upgrade(pooled: Nginx, world: Site) -> None:
 
 @pytest.mark.parametrize("hostname", ["address", "name"])
 @pytest.mark.parametrize(("scheme", "port"), [("https", 6901), ("http", 6902)])
-def test_desktop_goes_where_the_api_says(
-    world: Site, nginx: Nginx, hostname: str, scheme: str, port: int
-) -> None:
+def test_desktop_goes_where_the_api_says(world: Site, nginx: Nginx, hostname: str, scheme: str, port: int) -> None:
     host = world.address("agent") if hostname == "address" else "agent-1.example.net"
     api = world.backends["kasm-api:8080"]
     api.answer = session(host=host, Schema=scheme, Port=str(port))
@@ -380,9 +378,7 @@ def test_sessions_may_be_silent_for_long_and_a_dead_host_is_noticed_soon(render:
 
 @pytest.mark.parametrize("service", ["uploads", "downloads", "api"])
 @pytest.mark.parametrize("hostname", ["address", "name"])
-def test_files_of_a_machine_go_where_guac_says(
-    world: Site, nginx: Nginx, service: str, hostname: str
-) -> None:
+def test_files_of_a_machine_go_where_guac_says(world: Site, nginx: Nginx, service: str, hostname: str) -> None:
     host = world.address("agent") if hostname == "address" else "agent-1.example.net"
     guac = world.backends["kasm-guac:3000"]
     guac.answer = machine(host)
@@ -438,9 +434,7 @@ def test_kasmguac_sends_the_session_and_no_empty_token(world: Site, pooled: Ngin
 
 
 @pytest.mark.parametrize("target", ["/remoteDesktopGateway/", "/rpc/rpcproxy.dll"])
-def test_rdp_tunnels_pass_their_own_verbs_and_share_no_connection(
-    world: Site, nginx: Nginx, target: str
-) -> None:
+def test_rdp_tunnels_pass_their_own_verbs_and_share_no_connection(world: Site, nginx: Nginx, target: str) -> None:
     gateway = world.backends["rdp-https-gateway:9443"]
     verbs = ["RDG_OUT_DATA", "RDG_IN_DATA", "RPC_IN_DATA", "RPC_OUT_DATA"]
     for verb in verbs:
@@ -546,9 +540,7 @@ def test_the_configmaps_have_the_files_that_patches_may_name(render: Render) -> 
 def test_every_included_file_is_there_and_used(render: Render) -> None:
     for guac in (True, False):
         for rdp in (True, False):
-            objects = render(
-                merged(PLAIN, services(kasmGuac={"deploy": guac}, rdpHttpsGateway={"deploy": rdp}))
-            )
+            objects = render(merged(PLAIN, services(kasmGuac={"deploy": guac}, rdpHttpsGateway={"deploy": rdp})))
             data = [find(objects, "ConfigMap", name)["data"] for name in CONFIGMAPS]
             text = "\n".join(part for maps in data for part in maps.values())
             included = set(re.findall(r"include /etc/nginx/conf\.d/(\S+\.inc);", text))
@@ -789,9 +781,7 @@ def connections_of(nginx: Nginx, world: Site, backend: str, target: str, count: 
         ("/rdp-https-gateway/x", "rdp-https-gateway:9443"),
     ],
 )
-def test_connections_to_a_back_end_are_used_again(
-    world: Site, pooled: Nginx, target: str, backend: str
-) -> None:
+def test_connections_to_a_back_end_are_used_again(world: Site, pooled: Nginx, target: str, backend: str) -> None:
     assert connections_of(pooled, world, backend, target) == 1
 
 
@@ -941,8 +931,7 @@ def test_the_init_container_writes_addresses_of_both_families(tmp_path: Any) -> 
     subprocess.run(command, check=True, env=paths, timeout=20)
     written = {path.name: path.read_text().splitlines() for path in (tmp_path / "names").iterdir()}
     assert written == {
-        f"kasm-guac-{port}.conf": [f"server 10.96.0.20:{port};", f"server [fd00::20]:{port};"]
-        for port in (3000, 3001)
+        f"kasm-guac-{port}.conf": [f"server 10.96.0.20:{port};", f"server [fd00::20]:{port};"] for port in (3000, 3001)
     }
 
 

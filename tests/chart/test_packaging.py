@@ -92,6 +92,7 @@ def test_every_template_file_belongs_to_a_component(chart: helm_python.Chart) ->
 
 def test_yaml_readers_agree_on_every_value(render_text: Texts) -> None:
     """D-56: YAML 1.1 and 1.2 differ on octal numbers, yes and no, and sexagesimals; none is in the render."""
+
     def read(text: str, version: tuple[int, int]) -> list[Any]:
         yaml = YAML(typ="safe", pure=True)
         yaml.version = version  # type: ignore[assignment]

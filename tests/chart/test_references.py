@@ -41,9 +41,7 @@ def toggled(*switches: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("switches", list(product([True, False], repeat=len(TOGGLES))), ids=str)
-def test_every_reference_resolves_with_every_combination_of_toggles(
-    render: Render, switches: tuple[bool, ...]
-) -> None:
+def test_every_reference_resolves_with_every_combination_of_toggles(render: Render, switches: tuple[bool, ...]) -> None:
     for hardening in (True, False):
         # The generated Secrets are part of the render, so a missing one shows.
         values = merged(toggled(*switches), {"kasmApp": {"applyHardening": hardening}})

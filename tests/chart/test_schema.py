@@ -324,7 +324,8 @@ def test_every_property_is_described_and_has_a_default() -> None:
     assert [path for path, schema, _ in found if "default" in schema] == []
     absent = {path for path, _, default in found if default is ...}
     # What these components have one answer to.
-    absent -= {f".kasmApp.servicesToDeploy.{key}" for key in ("kasmApi.deploy", "kasmManager.deploy", "kasmRedis.replicas")}
+    single = "kasmApi.deploy", "kasmManager.deploy", "kasmRedis.replicas"
+    absent -= {f".kasmApp.servicesToDeploy.{key}" for key in single}
     assert {path.rpartition(".")[2] for path in absent} <= POD_KEYS | {"limits", "requests"} | {
         # Of the empty pullCredentials.
         "registry",

@@ -89,9 +89,7 @@ def given() -> tuple[str, str]:
         .not_valid_after(now + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return cert.public_bytes(serialization.Encoding.PEM).decode(), pem.decode()
 
 
@@ -234,9 +232,7 @@ def test_tls_secrets_have_one_type_and_two_keys(render: Render, cert: str) -> No
 
 
 @pytest.mark.parametrize(("key_type", "kind"), [("ecdsa", ec.EllipticCurvePrivateKey), ("rsa", rsa.RSAPrivateKey)])
-def test_generated_certificates_name_what_clients_connect_to(
-    render: Render, key_type: str, kind: type[object]
-) -> None:
+def test_generated_certificates_name_what_clients_connect_to(render: Render, key_type: str, kind: type[object]) -> None:
     """D-06: names with and without the cluster's domain, both RDP gateways, addresses, no quotes in the subject."""
     values = {
         "global": {
@@ -426,9 +422,7 @@ def test_a_changed_certificate_restarts_the_pods_that_use_it(render: Render, giv
         "db": {"kasm-db-statefulset"},
     }
     for name, expected in users.items():
-        one, two = (
-            render({"kasmCerts": {name: {"cert": given[0] + more, "key": given[1]}}}) for more in ("", "\n")
-        )
+        one, two = (render({"kasmCerts": {name: {"cert": given[0] + more, "key": given[1]}}}) for more in ("", "\n"))
         assert restarted(one, two) == expected, name
 
 
