@@ -301,6 +301,8 @@ def render(
             start, environments, options, check=check, accept_chart=accept_chart, progress=step
         )
     printing.outcome(settings, outcome, output)
+    if outcome.answer_is_no:
+        raise AnswerIsNo("the repository is stale", hint="run `kasmgen render` and commit what it changes")
 
 
 @cli.command()

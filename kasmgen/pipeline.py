@@ -21,6 +21,7 @@ from kasmgen.steps import (
     certificates,
     flux,
     layout,
+    rules,
     sealed,
     secretplan,
     templates,
@@ -157,6 +158,8 @@ def _plan_secrets(
         namespace = rendering.namespace_of(job.workspace.project, environment)
         needed = [*needed, brought.registry_secret(environment.registry, namespace, passed.registry)]
     taken = [item.path for item in files.existing]
+    if taken:
+        rules.require_own_rule(job.workspace.sops_config, environment.name, taken)
     plans: list[Plan] = []
     for item in needed:
         existing = secretplan.find(item, files.existing)

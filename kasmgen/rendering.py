@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kasmgen import verify
+from kasmgen import config, verify
 from kasmgen.config import ChartRef, Environment, Project
-from kasmgen.errors import InputError
+from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Chart, Render
 from kasmgen.steps import compare, normalise, profile, schema, values
 from kasmgen.tools import charts, helm
@@ -59,6 +59,11 @@ class Kitchen:
             relaxed = charts.rewrite_schemas(chart, schema.relax)
             self._charts[ref.source] = LoadedChart(chart, charts.defaults(chart), profile.for_chart(chart), relaxed)
         loaded = self._charts[ref.source]
+        if locked and ref.version and ref.version != loaded.chart.version:
+            raise InputError(
+                f"chart {ref.source} has version {loaded.chart.version}, the project wants {ref.version}",
+                hint="name the chart of that version, or if the change is wanted: kasmgen render --accept-chart",
+            )
         if locked and ref.digest and ref.digest != loaded.chart.digest:
             raise InputError(
                 f"chart {ref.source} is not what the project recorded: it is {loaded.chart} "
@@ -88,8 +93,28 @@ def namespace_of(project: Project, environment: Environment | None) -> str:
 
 def render_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
     """What Helm is given: only what people and the profile say, the chart's own values are Helm's to add."""
+    inputs = [(config.PROJECT_FILE, project.values)]
+    if environment:
+        inputs.append((f"{environment.directory}/{config.ENVIRONMENT_FILE}", environment.values))
+    for file, own in inputs:
+        _refuse_secrets(loaded, file, own)
     layer = loaded.profile.layer(project, environment, given_values(loaded, project, environment))
-    return values.merge(project.values, environment.values if environment else {}, layer)
+    for file, own in inputs:
+        path = values.clash(own, values.merge(loaded.defaults, layer))
+        if path:
+            raise InputError(f"{file}: values.{'.'.join(path)}: a mapping is expected")
+    return values.merge(*(own for _, own in inputs), layer)
+
+
+def _refuse_secrets(loaded: LoadedChart, file: str, own: Mapping[str, Yaml]) -> None:
+    """An input file is committed in clear, so no secret may stand in it."""
+    lifted = loaded.profile.lift(own)
+    found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
+    if found:
+        raise SecretError(
+            f"{file}: values: these are secrets and would be committed in clear: {', '.join(found)}",
+            hint="take them out: `kasmgen env add` seals what it is given, `sops set` changes what is sealed",
+        )
 
 
 def render(

@@ -46,6 +46,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
     dry_run: bool = False
+    answer_is_no: bool = False
     data: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from kasmgen import config, keymaker, names, pipeline, publish, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
-from kasmgen.commands.init import bootstrap_command
+from kasmgen.commands.init import bootstrap_step
 from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.model import Render, ResourceId, Secret
-from kasmgen.steps import brought, rules, secretplan
+from kasmgen.steps import brought, flux, rules, secretplan
 from kasmgen.steps.brought import Brought
-from kasmgen.tools import agekeys
 from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yamlio import Yaml
 
@@ -155,7 +154,7 @@ def _fields(request: Request, found: Mapping[str, Yaml]) -> Environment:
 def _password_file(name: str) -> dict[str, Secret]:
     if not name:
         return {}
-    value = values_input.read_yaml(name, "--password-file")
+    value = values_input.read_yaml(name, "--password-file", strict=True)
     if not isinstance(value, dict):
         raise InputError(f"--password-file {name}: a mapping of key: value is expected")
     for key, item in value.items():
@@ -246,15 +245,20 @@ def _publish(
         tuple(changes.describe()),
         reports,
         change.notes_of(result),
-        _next_steps(workspace, environment),
+        _next_steps(workspace, environment, tree[config.SOPS_FILE]),
         data={"environment": name, "sealed": list(made.created)},
     )
 
 
-def _next_steps(workspace: Workspace, environment: Environment) -> tuple[str, ...]:
+def _next_steps(workspace: Workspace, environment: Environment, sops_config: bytes) -> tuple[str, ...]:
     path = workspace.in_repo(f"{config.CLUSTERS}/{environment.name}")
+    recipients = rules.require_own_rule(sops_config, environment.name).recipients.everyone
+    steps = [bootstrap_step(recipients)]
+    if environment.flux.url.startswith("ssh://"):
+        name = flux.source_name(workspace.project, environment)
+        steps.append(f"let Flux clone: flux create secret git {name} --url={environment.flux.url}")
     return (
-        f"give the cluster its key, once: {bootstrap_command(agekeys.key_file())}",
+        *steps,
         f"git push, and let Flux read {path} (flux bootstrap --path, or kubectl apply -f {path}/)",
         f"kasmgen env show {environment.name}",
     )

@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kasmgen import rendering
-from kasmgen.commands.init import bootstrap_command
+from kasmgen.commands.init import bootstrap_step
 from kasmgen.commands.render import select
 from kasmgen.steps import certificates, flux, rules
-from kasmgen.tools import agekeys
 from kasmgen.workspace import EnvironmentFiles, Workspace, load
 
 
@@ -81,7 +80,7 @@ def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles
         f"source GitRepository/{flux.source_name(project, environment)}",
         upstream_auth=profile.upstream_auth(environment, namespace, given),
         manual_steps=(
-            f"give the cluster its key, once: {bootstrap_command(agekeys.key_file())}",
+            bootstrap_step(rule.recipients.everyone),
             *profile.manual_steps(environment, namespace, given),
         ),
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,11 +133,10 @@ def _publish(
     notes = tuple(f"base: {note}" for note in base.notes)
     if options.dry_run:
         return Outcome("would set up the project", None, tuple(changes.describe()), notes=notes, dry_run=True)
-    if key:
-        agekeys.append_identity(agekeys.key_file(), *key, datetime.now(UTC), outside=repo.root)
-    done = publish.publish(
-        repo, root, changes, message=text, commit=options.commit, branch=options.branch, push=options.push
-    )
+    with _kept_key(repo, key):
+        done = publish.publish(
+            repo, root, changes, message=text, commit=options.commit, branch=options.branch, push=options.push
+        )
     lines = tuple(changes.describe())
     return Outcome(
         f"{root} is a kasmgen project now: {loaded.chart}, release {project.release}",
@@ -146,6 +146,22 @@ def _publish(
         next_steps=_next_steps(key, recipients),
         data={"root": str(root), "chart": str(loaded.chart), "recipients": list(recipients)},
     )
+
+
+@contextmanager
+def _kept_key(repo: git.Repository, key: tuple[str, Secret] | None) -> Iterator[None]:
+    """Keep the key before anything is sealed for it, and not at all if the project cannot be made."""
+    if key is None:
+        yield
+        return
+    path = agekeys.key_file()
+    before = path.stat().st_size if path.exists() else 0
+    agekeys.append_identity(path, *key, datetime.now(UTC), outside=repo.root)
+    try:
+        yield
+    except BaseException:
+        os.truncate(path, before)
+        raise
 
 
 def _source(chart: str, root: Path) -> str:
@@ -182,15 +198,30 @@ def _next_steps(key: tuple[str, Secret] | None, recipients: Sequence[str]) -> tu
     steps: list[str] = []
     if key:
         path = agekeys.key_file()
-        steps += [f"your public key: {key[0]} (the private one is in {path}; back it up)", bootstrap_command(path)]
+        steps += [
+            f"your public key: {key[0]} (the private one is in {path}; back it up)",
+            bootstrap_command(path, key[0]),
+        ]
     recipient = "" if recipients else " --recipient age1..."
     steps.append(f"kasmgen env add prod --hostname kasm.example.com{recipient}")
     return tuple(steps)
 
 
-def bootstrap_command(path: Path) -> str:
-    """The command that gives a cluster the private key. The data key must end in .agekey, or Flux does not see it."""
+def bootstrap_command(path: Path, recipient: str) -> str:
+    """The command that gives a cluster the private key of one recipient, and no other key of the file.
+
+    The data key must end in .agekey, or Flux does not see it. age-keygen writes the
+    public key into the line above the private one.
+    """
     return (
-        f"kubectl -n {flux.NAMESPACE} create secret generic sops-age "
-        f"--from-file=identity.agekey={shlex.quote(str(path))}"
+        f"grep -A1 'public key: {recipient}' {shlex.quote(str(path))} | "
+        f"kubectl -n {flux.NAMESPACE} create secret generic sops-age --from-file=identity.agekey=/dev/stdin"
     )
+
+
+def bootstrap_step(recipients: Sequence[str]) -> str:
+    """The step for an environment: which key the cluster needs, and the command that hands it over."""
+    age = [item for item in recipients if item.startswith("age1")]
+    if not age:
+        return f"give the cluster a key that opens the Secrets (recipients: {', '.join(recipients)})"
+    return f"give the cluster its key, once: {bootstrap_command(agekeys.key_file(), age[0])}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from kasmgen import config, keymaker, pipeline, publish, rendering, yamledit
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef
-from kasmgen.errors import AnswerIsNo, InputError
+from kasmgen.errors import InputError, RepositoryError
 from kasmgen.model import Chart
+from kasmgen.steps import closure
+from kasmgen.tools import git, gitindex
 from kasmgen.workspace import Workspace, load, read_text
 
 
@@ -27,7 +29,7 @@ def run(
 ) -> Outcome:
     """Render the project, or some of its environments.
 
-    check: write nothing; raise AnswerIsNo with the list if anything is stale.
+    check: write nothing; the outcome lists what is stale, and its answer is no if anything is.
     accept_chart: take a chart that is not the recorded one, and record it.
     """
     workspace = load(start) if check else change.open_workspace(start, options)
@@ -55,10 +57,8 @@ def run(
     notes = change.notes_of(result)
     if check:
         if changes:
-            raise AnswerIsNo(
-                f"{_count(len(lines), 'file')} not what the inputs say:\n" + "\n".join(f"  {line}" for line in lines),
-                hint="run `kasmgen render` and commit what it changes",
-            )
+            summary = f"{_count(len(lines), 'file')} not what the inputs say"
+            return Outcome(summary, None, lines, reports, notes, dry_run=True, answer_is_no=True)
         return Outcome(
             f"everything is as the inputs say ({_count(len(selected), 'environment')})", reports=reports, notes=notes
         )
@@ -124,6 +124,24 @@ def _orphans(workspace: Workspace) -> list[str]:
     ]
 
 
+def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collection[str]) -> None:
+    """Refuse a commit that would not build because people's files that an overlay names are not in it."""
+    head = git.head(workspace.repo)
+    held = set(gitindex.tree_entries(workspace.repo, head)) if head else set()
+    held |= {workspace.in_repo(path) for path in ours}
+    files = frozenset(git.files(workspace.repo))
+    for name in names:
+        directory = workspace.in_repo(f"{config.OVERLAYS}/{name}")
+        text = workspace.environments[name].kustomization or ""
+        missing = [path for path in closure.named(directory, text, files) if path not in held]
+        if missing:
+            raise RepositoryError(
+                f"{directory}/kustomization.yaml names files that are in no commit, so Flux could not build it: "
+                + ", ".join(missing),
+                hint=f"git add {' '.join(missing)} && git commit, then run the command again",
+            )
+
+
 def _publish(
     workspace: Workspace,
     names: Sequence[str],
@@ -142,6 +160,8 @@ def _publish(
             f"{config.OVERLAYS}/{name}/kustomization.yaml",
         ]
     also = [path for path in inputs if (workspace.root / path).is_file()]
+    if options.commit:
+        _demand_committed(workspace, names, {*changes.paths, *also})
     return publish.publish(
         workspace.repo,
         workspace.root,

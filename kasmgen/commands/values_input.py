@@ -34,9 +34,12 @@ def _file(name: str) -> dict[str, Yaml]:
     return value
 
 
-def read_yaml(name: str, option: str) -> Yaml:
-    """The one YAML document of the file `name`, or of standard input for "-"."""
-    return yamlio.load(read_text(name, option), f"{option} {name}")
+def read_yaml(name: str, option: str, *, strict: bool = False) -> Yaml:
+    """The one YAML document of the file `name`, or of standard input for "-". strict: no key twice."""
+    text = read_text(name, option)
+    if strict and any(document.duplicates for document in yamlio.load_all(text, f"{option} {name}")):
+        raise InputError(f"{option} {name}: a key stands there twice")
+    return yamlio.load(text, f"{option} {name}")
 
 
 def read_text(name: str, option: str) -> str:

@@ -88,9 +88,10 @@ def _owner(key: str, secrets: list[WantedSecret]) -> tuple[WantedSecret, str]:
         return found[0]
     if found:
         choices = ", ".join(f"{secret.id.name}/{candidate}" for secret, candidate in found)
-        raise InputError(f"password file: '{key}' is in several Secrets", hint=f"write one of {choices}")
+        raise InputError(f"--password-file: '{key}' is in several Secrets", hint=f"write one of {choices}")
     known = sorted(candidate for secret in secrets for candidate in secret.entries)
-    raise InputError(f"password file: no Secret has the key '{key}'", hint=f"known keys: {', '.join(known) or 'none'}")
+    # The key is not repeated: where key and value were swapped, it is the password.
+    raise InputError("--password-file: a key of it is in no Secret", hint=f"known keys: {', '.join(known) or 'none'}")
 
 
 def _kebab(key: str) -> str:

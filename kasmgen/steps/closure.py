@@ -44,6 +44,20 @@ def closure(directory: str, files: Collection[str], read: Callable[[str], bytes]
     return frozenset(found)
 
 
+def named(directory: str, text: str, files: Collection[str]) -> list[str]:
+    """Files that a kustomization.yaml (its text) in `directory` names, folders by their own kustomization."""
+    try:
+        values = [document.value for document in yamlio.load_all(text, "kustomization.yaml")]
+    except InputError:
+        return []
+    below = frozenset(files)
+    found: set[str] = set()
+    for leaf in (leaf for value in values for leaf in _leaves(value)):
+        target = posixpath.normpath(posixpath.join(directory, leaf))
+        found.update(path for path in (target, *(f"{target}/{name}" for name in NAMES)) if path in below)
+    return sorted(found)
+
+
 class _Tree:
     """The repository's files by directory."""
 

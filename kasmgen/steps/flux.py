@@ -8,7 +8,7 @@ Fields: Flux's kustomize.toolkit.fluxcd.io/v1 and source.toolkit.fluxcd.io/v1.
 from __future__ import annotations
 
 from kasmgen import config, yamlio
-from kasmgen.config import Environment, Project
+from kasmgen.config import Environment, FluxInput, Project
 from kasmgen.model import Object
 from kasmgen.steps import mark
 
@@ -23,7 +23,8 @@ def name(project: Project, environment: Environment) -> str:
 
 def source_name(project: Project, environment: Environment) -> str:
     """The GitRepository that the Kustomization reads."""
-    return name(project, environment) if environment.flux.url else environment.flux.source
+    standard = environment.flux.source == FluxInput().source
+    return name(project, environment) if environment.flux.url and standard else environment.flux.source
 
 
 def kustomization(project: Project, environment: Environment, prefix: str) -> Object:
@@ -55,11 +56,11 @@ def repository(project: Project, environment: Environment) -> Object:
     }
     if environment.flux.url.startswith("ssh://"):
         # Flux cannot clone over SSH without the key; the Secret has the object's name.
-        spec["secretRef"] = {"name": name(project, environment)}
+        spec["secretRef"] = {"name": source_name(project, environment)}
     return {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
-        "metadata": {"name": name(project, environment), "namespace": NAMESPACE},
+        "metadata": {"name": source_name(project, environment), "namespace": NAMESPACE},
         "spec": spec,
     }
 

@@ -34,6 +34,18 @@ def merge(*layers: Mapping[str, Yaml]) -> dict[str, Yaml]:
     return out
 
 
+def clash(given: Mapping[str, Yaml], layer: Mapping[str, Yaml], path: Path = ()) -> Path | None:
+    """Where `layer` has a mapping and `given` something else, which merging would swallow; None if nowhere."""
+    for key, value in layer.items():
+        other = given.get(key)
+        if isinstance(value, dict) and other is not None:
+            here = (*path, key)
+            found = clash(other, value, here) if isinstance(other, dict) else here
+            if found:
+                return found
+    return None
+
+
 def get(values: Mapping[str, Yaml], path: Path, default: Yaml = None) -> Yaml:
     """The value at `path` ("0", "1", ... for items of a list), or `default` where the path ends before."""
     current: Yaml = values

@@ -76,7 +76,7 @@ def test_render_follows_the_inputs_and_keeps_the_secrets(prod: Machine) -> None:
     file.write_text(file.read_text() + "size: large # grown\n")
     check = prod.run("render", "--check")
     assert check.code == 1
-    assert "patches/deployment-kasm-api-deployment.yaml" in check.stderr
+    assert "patches/deployment-kasm-api-deployment.yaml" in check.stdout
     prod.ok("render")
     assert "replicas: 6" in prod.read("overlays/prod/patches/deployment-kasm-api-deployment.yaml")
     assert "# grown" in file.read_text()
