@@ -118,7 +118,7 @@ def nested(path: str, value: Any) -> Object:
 
 
 def test_the_schema_is_a_schema() -> None:
-    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    jsonschema.Draft6Validator.check_schema(SCHEMA)
 
 
 def test_the_defaults_pass_with_and_without_their_nulls() -> None:
@@ -131,7 +131,7 @@ def test_the_defaults_pass_with_and_without_their_nulls() -> None:
 
     assert "null" in json.dumps(DEFAULTS)
     for values in (DEFAULTS, without_nulls(DEFAULTS)):
-        jsonschema.validate(values, SCHEMA, cls=jsonschema.Draft7Validator)
+        jsonschema.validate(values, SCHEMA, cls=jsonschema.Draft6Validator)
 
 
 def test_a_null_of_the_user_is_the_default_again(render: Render) -> None:

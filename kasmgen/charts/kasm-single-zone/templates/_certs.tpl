@@ -9,27 +9,17 @@ Argument: a block of kasmCerts
 {{- end -}}
 
 {{/*
-All names of a Service inside the cluster, one a line.
-Argument: dict "root" . "service" "db"
-*/}}
-{{- define "kasm.serviceNames" -}}
-{{- $namespace := .root.kasm.namespace -}}
-{{ .service }}
-{{ .service }}.{{ $namespace }}
-{{ .service }}.{{ $namespace }}.svc
-{{ .service }}.{{ $namespace }}.svc.{{ .root.Values.global.clusterDomain }}
-{{ end -}}
-
-{{/*
 A whole TLS Secret: what the user gave, else what is in the cluster and still fits, else a new self-signed
 certificate. It fits while its names and key type are the wanted ones and it is not due; a certificate that this
 chart did not make always fits.
-Argument: dict "root" . "cert" "db" "names" (list ...), the first of which becomes the common name
+Argument: dict "root" . "cert" "db" ["services" <names of Services>] ["names" <more names>]; the first of all becomes
+the common name
 */}}
 {{- define "kasm.tlsSecret" -}}
 {{- $path := printf "kasmCerts.%s" .cert -}}
 {{- $cert := index .root.Values.kasmCerts .cert -}}
 {{- $namespace := .root.kasm.namespace -}}
+{{- $domain := .root.Values.global.clusterDomain -}}
 {{- $type := "kubernetes.io/tls" -}}
 {{- $annotations := dict -}}
 {{- $crt := "" -}}
@@ -44,25 +34,31 @@ Argument: dict "root" . "cert" "db" "names" (list ...), the first of which becom
   {{- $crt = $cert.cert | b64enc -}}
   {{- $key = $cert.key | b64enc -}}
 {{- else -}}
-  {{- $names := concat .names $cert.dnsNames | uniq -}}
+  {{- /* All names of the Services inside the cluster. */ -}}
+  {{- $names := list -}}
+  {{- range .services -}}
+    {{- $long := print . "." $namespace -}}
+    {{- $names = concat $names (list . $long (print $long ".svc") (print $long ".svc." $domain)) -}}
+  {{- end -}}
+  {{- $names = concat $names (.names | default list) $cert.dnsNames | uniq -}}
   {{- $for := concat (list $cert.keyType) $names $cert.ipAddresses | join "," -}}
   {{- $now := now | unixEpoch | int64 -}}
-  {{- $days := $cert.days | int64 -}}
-  {{- $old := lookup "v1" "Secret" $namespace $cert.name | default dict -}}
-  {{- $oldData := $old.data | default dict -}}
-  {{- $oldMarks := ($old.metadata | default dict).annotations | default dict -}}
-  {{- $due := get $oldMarks "kasm-single-zone/renew-after" -}}
-  {{- /* The type of a Secret cannot be changed, and older charts wrote Opaque. */ -}}
-  {{- $type = $old.type | default $type -}}
-  {{- if and (get $oldData "tls.crt") (get $oldData "tls.key")
-        (eq $for (get $oldMarks "kasm-single-zone/certificate-for" | default $for))
-        (or (not $due) (lt $now ($due | int64))) -}}
-    {{- $crt = get $oldData "tls.crt" -}}
-    {{- $key = get $oldData "tls.key" -}}
-    {{- range $mark := list "kasm-single-zone/certificate-for" "kasm-single-zone/renew-after" -}}
-      {{- with get $oldMarks $mark -}}{{- $_ := set $annotations $mark . -}}{{- end -}}
+  {{- with lookup "v1" "Secret" $namespace $cert.name -}}
+    {{- $data := .data | default dict -}}
+    {{- $marks := .metadata.annotations | default dict -}}
+    {{- $due := get $marks "kasm-single-zone/renew-after" -}}
+    {{- /* The type of a Secret cannot be changed, and older charts wrote Opaque. */ -}}
+    {{- $type = .type | default $type -}}
+    {{- if and (get $data "tls.crt") (get $data "tls.key")
+          (eq $for (get $marks "kasm-single-zone/certificate-for" | default $for))
+          (or (not $due) (lt $now ($due | int64))) -}}
+      {{- $crt = get $data "tls.crt" -}}
+      {{- $key = get $data "tls.key" -}}
+      {{- $annotations = pick $marks "kasm-single-zone/certificate-for" "kasm-single-zone/renew-after" -}}
     {{- end -}}
-  {{- else -}}
+  {{- end -}}
+  {{- if not $crt -}}
+    {{- $days := $cert.days | int64 -}}
     {{- /* A common name holds 64 characters; clients go by the names in the extension anyway. */ -}}
     {{- $cn := ternary (first $names) "kasm" (le (len (first $names)) 64) -}}
     {{- $made := dict -}}

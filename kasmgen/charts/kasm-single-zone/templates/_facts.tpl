@@ -15,6 +15,7 @@ Argument: the root context.
   labels  annotated                  labels of every object; whether every object has annotations
   replicas                           of each Deployment
   labelled                           whether kasmApp.defaults has labels or annotations for pods
+  given                              whether any password or certificate is given
   podCommon  podSecurity  containerSecurity  initResources  waitForApi
 */}}
 {{- define "kasm.facts" -}}
@@ -22,6 +23,8 @@ Argument: the root context.
 {{- $global := .Values.global -}}
 {{- $app := .Values.kasmApp -}}
 {{- $all := $app.servicesToDeploy -}}
+{{- $given := $global.kasmPasswords -}}
+{{- $certs := .Values.kasmCerts -}}
 {{- $sizes := dict "small" 0 "medium" 1 "large" 2 -}}
 {{- if not (hasKey $sizes (toString $app.deploymentSize)) -}}
 {{- fail (printf "kasmApp.deploymentSize is %q; it must be small, medium or large" (toString $app.deploymentSize)) -}}
@@ -43,6 +46,8 @@ Argument: the root context.
         "kasmShare" $share "kasmRedis" $share)
     "release" (quote .Release.Name)
     "annotated" (not (empty $global.annotations))
+    "given" (or $given.redisPassword $given.dbPassword $given.managerToken $given.serviceToken $given.adminPassword
+        $given.userPassword $certs.ingress.cert $certs.kasmProxy.cert $certs.rdpGateway.cert $certs.db.cert)
     "labelled" (or $defaults.podLabels $defaults.podAnnotations)
     "policy" $global.image.pullPolicy
     "zone" ($app.zoneName | default "default")

@@ -68,7 +68,10 @@ metadata:
     {{ $key }}: {{ $value | quote }}
     {{- end }}
     {{- end }}
-  {{- $secrets := include "kasm.secretChecksum" . }}
+  {{- $secrets := "" }}
+  {{- if $kasm.given }}
+  {{- $secrets = include "kasm.secretChecksum" . }}
+  {{- end }}
   {{- if or .config $secrets $annotations }}
   annotations:
     {{- with .config }}

@@ -47,17 +47,17 @@ resources:
     "kasmShare"       (list "100m 200m 64Mi 128Mi 2Gi"  "100m 300m 64Mi 256Mi 2Gi"   "200m 400m 64Mi 384Mi 2Gi")
     "kasmRedis"       (list "100m 200m 64Mi 128Mi 2Gi"  "100m 300m 64Mi 256Mi 2Gi"   "100m 500m 64Mi 512Mi 2Gi")) -}}
 {{- end -}}
-{{- $preset := index $kasm.presets .component $kasm.size | splitList " " }}
+{{- $preset := index $kasm.presets .component $kasm.size | split " " }}
   requests:
-    cpu: "{{ index $preset 0 }}"
-    memory: "{{ index $preset 2 }}"
+    cpu: "{{ $preset._0 }}"
+    memory: "{{ $preset._2 }}"
     ephemeral-storage: "50Mi"
   limits:
-    {{- if ne (index $preset 1) "-" }}
-    cpu: "{{ index $preset 1 }}"
+    {{- if ne $preset._1 "-" }}
+    cpu: "{{ $preset._1 }}"
     {{- end }}
-    memory: "{{ index $preset 3 }}"
-    ephemeral-storage: "{{ index $preset 4 }}"
+    memory: "{{ $preset._3 }}"
+    ephemeral-storage: "{{ $preset._4 }}"
 {{- end }}
 {{- end -}}
 
