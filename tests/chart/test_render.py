@@ -218,6 +218,22 @@ def test_own_resources_replace_the_preset_as_a_whole(render: Render) -> None:
         assert main_container(objects, component)["resources"] == own, component
 
 
+def test_own_resources_of_the_job_and_of_waiting_containers_replace_the_preset(render: Render) -> None:
+    job, waiting = {"requests": {"cpu": "1"}}, {"limits": {"memory": "64Mi"}}
+    values = {"job": {"resources": job}, "kasmApp": {"defaults": {"initResources": waiting}}}
+    templates = pod_specs(render(merged(PLAIN, values)))
+    (seeding,) = [template for owner, template in templates.items() if owner.startswith("Job/")]
+    assert [container["resources"] for container in seeding["spec"]["containers"]] == [job]
+    # It runs PostgreSQL, for a recovery too, so it gets what the server gets.
+    found = {
+        container["name"]: container["resources"]
+        for template in templates.values()
+        for container in template["spec"].get("initContainers", [])
+        if container["name"] != "db-prepare"
+    }
+    assert found == dict.fromkeys(("db-is-ready", "kasm-api-is-ready", "names", "redis-is-ready"), waiting)
+
+
 def test_every_container_has_requests_and_limits(render: Render) -> None:
     """D-46: the Job and the containers that only wait have them too."""
     for owner, template in pod_specs(render(PLAIN)).items():
