@@ -125,6 +125,10 @@ def test_people_s_own_entries_survive_and_must_build(prod: Machine) -> None:
     environment.write_text(
         environment.read_text() + "values:\n  kasmApp: {servicesToDeploy: {kasmGuac: {deploy: false}}}\n"
     )
+    said = refused(prod, 5, "render")
+    assert "git add overlays/prod/dashboard.yaml" in said, "what Flux could not find is not committed"
+    prod.git("add", "overlays/prod/dashboard.yaml")
+    prod.git("commit", "-qm", "the dashboard", "overlays/prod/dashboard.yaml")
     prod.ok("render")
     after = file.read_text()
     assert "# the dashboard of the team\n- dashboard.yaml # keep\n" in after

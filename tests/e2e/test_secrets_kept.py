@@ -138,6 +138,8 @@ def test_a_sealed_file_of_people_beside_ours_stays_in_the_overlay(prod: Machine)
     kustomization.write_text(kustomization.read_text().replace("patches:\n", f"{entry}patches:\n", 1))
     environment = prod.root / "overlays/prod/environment.yaml"
     environment.write_text(environment.read_text() + "size: large\n")
+    prod.git("add", str(own))
+    prod.git("commit", "-qm", "a Secret of mine", str(own))
     prod.ok("render")
     assert entry in kustomization.read_text()
     assert own.exists()
