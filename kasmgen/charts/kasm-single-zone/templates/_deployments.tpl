@@ -11,6 +11,7 @@ Argument: dict "root" . "component" "kasmApi" "block" <its values> "port" <name 
 {{- $values := .root.Values -}}
 {{- $block := .block -}}
 {{- $name := $block.name -}}
+{{- template "kasm.extras" . -}}
 apiVersion: apps/v1
 kind: Deployment
 {{ template "kasm.metadata" (dict "root" .root "object" (print $name "-deployment") "name" $name) }}
@@ -33,7 +34,11 @@ spec:
     {{- include "kasm.podMetadata" . | nindent 4 }}
     spec:
       restartPolicy: {{ $values.global.image.restartPolicy }}
-      {{- include "kasm.podFields" . | nindent 6 }}
+      {{- if or $block.nodeSelector $block.tolerations $block.affinity $block.priorityClassName }}
+      {{- include "kasm.podCommon" . | nindent 6 }}
+      {{- else }}
+      {{- $kasm.podCommon | nindent 6 }}
+      {{- end }}
       terminationGracePeriodSeconds: {{ $block.terminationGracePeriodSeconds | default .grace | default 30 | int }}
       {{- with $kasm.podSecurity }}
       {{- . | nindent 6 }}
@@ -68,24 +73,26 @@ spec:
           {{- with $kasm.containerSecurity }}
           {{- . | nindent 10 }}
           {{- end }}
-          {{- include "kasm.resources" . | nindent 10 }}
+          {{- template "kasm.resources" . }}
           ports:
             {{- range .ports }}
             - name: {{ first . | quote }}
               containerPort: {{ last . }}
               protocol: TCP
             {{- end }}
-          {{- with include "kasm.env" . }}
-          {{- . | nindent 10 }}
+          {{- with .env }}
+          env:
+            {{- . | nindent 12 }}
           {{- end }}
-          {{- with include "kasm.mounts" . }}
-          {{- . | nindent 10 }}
+          {{- with .mounts }}
+          volumeMounts:
+            {{- . | nindent 12 }}
           {{- end }}
           {{- if $block.addHealthChecks }}
           {{- if .path }}
-          {{- include "kasm.probes" . | nindent 10 }}
+          {{- template "kasm.probes" . }}
           {{- else }}
-          {{- include "kasm.execProbes" . | nindent 10 }}
+          {{- template "kasm.execProbes" . }}
           {{- end }}
           {{- end }}
           {{- if .lifecycle }}
@@ -100,8 +107,9 @@ spec:
               exec:
                 command: ["/bin/sh", "-c", "sleep 5"]
           {{- end }}
-      {{- with include "kasm.volumes" . }}
-      {{- . | nindent 6 }}
+      {{- with .volumes }}
+      volumes:
+        {{- . | nindent 8 }}
       {{- end }}
 {{- end -}}
 

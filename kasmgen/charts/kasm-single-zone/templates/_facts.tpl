@@ -14,7 +14,7 @@ Argument: the root context.
   release                            of the labels "release" and "app.kubernetes.io/instance", quoted
   labels  annotated                  labels of every object; whether every object has annotations
   replicas                           of each Deployment
-  labelled                           whether kasmApp.defaults has labels or annotations for pods
+  labelled  extras                   whether kasmApp.defaults has labels or annotations for pods; variables or volumes
   given                              whether any password or certificate is given
   podCommon  podSecurity  containerSecurity  initResources  waitForApi
 */}}
@@ -48,6 +48,7 @@ Argument: the root context.
     "annotated" (not (empty $global.annotations))
     "given" (or $given.redisPassword $given.dbPassword $given.managerToken $given.serviceToken $given.adminPassword
         $given.userPassword $certs.ingress.cert $certs.kasmProxy.cert $certs.rdpGateway.cert $certs.db.cert)
+    "extras" (or $defaults.extraEnv $defaults.extraVolumes $defaults.extraVolumeMounts)
     "labelled" (or $defaults.podLabels $defaults.podAnnotations)
     "policy" $global.image.pullPolicy
     "zone" ($app.zoneName | default "default")

@@ -32,74 +32,33 @@ priorityClassName: {{ . | quote }}
 {{- end -}}
 
 {{/*
-The same, worked out once for all pods that set nothing of their own.
-Argument: as kasm.podCommon.
-*/}}
-{{- define "kasm.podFields" -}}
-{{- $block := .block -}}
-{{- if or $block.nodeSelector $block.tolerations $block.affinity $block.priorityClassName -}}
-{{- template "kasm.podCommon" . -}}
-{{- else -}}
-{{- .root.kasm.podCommon -}}
-{{- end -}}
-{{- end -}}
-
-{{/*
-The blocks "env:", "volumeMounts:" and "volumes:" of a pod, or nothing: the chart's own, then those of
-kasmApp.defaults and of the component.
+Adds what kasmApp.defaults and the component have in extraEnv, extraVolumes and extraVolumeMounts to the chart's own
+lists. Of two items with the same key the later one is kept, in the place of the first, because the API server refuses
+or overwrites duplicates. Changes its argument and prints nothing.
 Argument: dict "root" . "block" <the component's values> ["env" T] ["mounts" T] ["volumes" T], YAML lists as text
 */}}
-{{- define "kasm.env" -}}
-{{- $more := .root.Values.kasmApp.defaults.extraEnv -}}
-{{- if or .block.extraEnv $more -}}
-env:
-  {{- include "kasm.mergedList" (dict "key" "name" "lists" (list .env $more .block.extraEnv)) | nindent 2 }}
-{{- else if .env -}}
-env:
-  {{- .env | nindent 2 }}
-{{- end -}}
-{{- end -}}
-
-{{- define "kasm.mounts" -}}
-{{- $more := .root.Values.kasmApp.defaults.extraVolumeMounts -}}
-{{- if or .block.extraVolumeMounts $more -}}
-volumeMounts:
-  {{- include "kasm.mergedList" (dict "key" "mountPath" "lists" (list .mounts $more .block.extraVolumeMounts)) | nindent 2 }}
-{{- else if .mounts -}}
-volumeMounts:
-  {{- .mounts | nindent 2 }}
-{{- end -}}
-{{- end -}}
-
-{{- define "kasm.volumes" -}}
-{{- $more := .root.Values.kasmApp.defaults.extraVolumes -}}
-{{- if or .block.extraVolumes $more -}}
-volumes:
-  {{- include "kasm.mergedList" (dict "key" "name" "lists" (list .volumes $more .block.extraVolumes)) | nindent 2 }}
-{{- else if .volumes -}}
-volumes:
-  {{- .volumes | nindent 2 }}
-{{- end -}}
-{{- end -}}
-
-{{/*
-Three lists of objects as one. Of two with the same key the later one is kept, in the place of the first, because
-the API server refuses or overwrites duplicates.
-Argument: dict "key" "name" "lists" (list <YAML list as text> <list> <list>)
-*/}}
-{{- define "kasm.mergedList" -}}
-{{- $key := .key -}}
+{{- define "kasm.extras" -}}
+{{- $defaults := .root.Values.kasmApp.defaults -}}
+{{- $block := .block -}}
+{{- if or .root.kasm.extras $block.extraEnv $block.extraVolumeMounts $block.extraVolumes -}}
+{{- range list (list "env" "extraEnv" "name") (list "mounts" "extraVolumeMounts" "mountPath") (list "volumes" "extraVolumes" "name") -}}
+{{- $field := first . -}}
+{{- $key := last . -}}
+{{- $extra := concat (get $defaults (index . 1) | default list) (get $block (index . 1) | default list) -}}
+{{- if $extra -}}
 {{- $order := list -}}
 {{- $byKey := dict -}}
-{{- $own := first .lists | default "[]" | fromYamlArray -}}
-{{- range concat $own (index .lists 1 | default list) (last .lists | default list) -}}
+{{- range concat (get $ $field | default "[]" | fromYamlArray) $extra -}}
 {{- $id := get . $key -}}
 {{- if not (hasKey $byKey $id) -}}{{- $order = append $order $id -}}{{- end -}}
 {{- $_ := set $byKey $id . -}}
 {{- end -}}
 {{- $merged := list -}}
 {{- range $order -}}{{- $merged = append $merged (get $byKey .) -}}{{- end -}}
-{{- toYaml $merged -}}
+{{- $_ := set $ $field (toYaml $merged) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

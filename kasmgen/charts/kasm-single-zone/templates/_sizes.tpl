@@ -25,13 +25,13 @@ Argument: the root context.
 {{- end -}}
 
 {{/*
-The block "resources:" of a component: its own values as they are, else the preset of the deployment size.
+The block "resources:" of a component: its own values as they are, else the preset of the deployment size. Ten spaces in.
 Argument: dict "root" . "component" "db" "block" <the component's values>
 */}}
-{{- define "kasm.resources" -}}
-resources:
+{{- define "kasm.resources" }}
+          resources:
 {{- if .block.resources }}
-  {{- toYaml .block.resources | nindent 2 }}
+            {{- toYaml .block.resources | nindent 12 }}
 {{- else }}
 {{- /* For each size CPU request and limit, memory request and limit, limit of ephemeral storage; "-" is no limit. */ -}}
 {{- $kasm := .root.kasm -}}
@@ -48,16 +48,16 @@ resources:
     "kasmRedis"       (list "100m 200m 64Mi 128Mi 2Gi"  "100m 300m 64Mi 256Mi 2Gi"   "100m 500m 64Mi 512Mi 2Gi")) -}}
 {{- end -}}
 {{- $preset := index $kasm.presets .component $kasm.size | split " " }}
-  requests:
-    cpu: "{{ $preset._0 }}"
-    memory: "{{ $preset._2 }}"
-    ephemeral-storage: "50Mi"
-  limits:
-    {{- if ne $preset._1 "-" }}
-    cpu: "{{ $preset._1 }}"
-    {{- end }}
-    memory: "{{ $preset._3 }}"
-    ephemeral-storage: "{{ $preset._4 }}"
+            requests:
+              cpu: "{{ $preset._0 }}"
+              memory: "{{ $preset._2 }}"
+              ephemeral-storage: "50Mi"
+            limits:
+              {{- if ne $preset._1 "-" }}
+              cpu: "{{ $preset._1 }}"
+              {{- end }}
+              memory: "{{ $preset._3 }}"
+              ephemeral-storage: "{{ $preset._4 }}"
 {{- end }}
 {{- end -}}
 

@@ -79,12 +79,13 @@ Argument: the root context.
 {{- $pod := dict "root" . "block" .Values.job "name" (print $name "-db-init") "env" (include "kasm.dbInit.env" .)
     "mounts" (include "kasm.dbInit.mounts" .) "volumes" (include "kasm.dbInit.volumes" .) -}}
 {{- $image := include "kasm.dbInit.image" . | quote -}}
+{{- template "kasm.extras" $pod -}}
 backoffLimit: {{ .Values.job.backoffLimit | int }}
 activeDeadlineSeconds: {{ .Values.job.activeDeadlineSeconds | int }}
 template:
   {{- include "kasm.podMetadata" $pod | nindent 2 }}
   spec:
-    {{- include "kasm.podFields" $pod | nindent 4 }}
+    {{- include "kasm.podCommon" $pod | nindent 4 }}
     {{- /* A pod per try, so that the log of a failed one is there to read. */}}
     restartPolicy: Never
     {{- with .kasm.podSecurity }}
@@ -109,11 +110,14 @@ template:
         image: {{ $image }}
         imagePullPolicy: {{ .kasm.policy }}
         command: ["/bin/bash", "/usr/bin/startup.sh"]
-        {{- include "kasm.env" $pod | nindent 8 }}
+        env:
+          {{- $pod.env | nindent 10 }}
         {{- with .kasm.containerSecurity }}
         {{- . | nindent 8 }}
         {{- end }}
         {{- include "kasm.dbInit.resources" . | nindent 8 }}
-        {{- include "kasm.mounts" $pod | nindent 8 }}
-    {{- include "kasm.volumes" $pod | nindent 4 }}
+        volumeMounts:
+          {{- $pod.mounts | nindent 10 }}
+    volumes:
+      {{- $pod.volumes | nindent 6 }}
 {{- end -}}
