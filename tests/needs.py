@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 # Debian keeps the server binaries of PostgreSQL and nginx off the default PATH.
-EXTRA_PLACES = ("/usr/sbin", "/usr/local/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))))
+EXTRA_PLACES = (
+    str(Path(sys.executable).parent),
+    "/usr/sbin",
+    "/usr/local/sbin",
+    *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"))),
+)
 
 
 def program(name: str) -> str:
