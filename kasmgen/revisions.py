@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from kasmgen import config, verify
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.model import Object, ResourceId, by_id
-from kasmgen.steps import closure
+from kasmgen.steps import aliases, closure
 from kasmgen.tools import git, gitindex, history, kustomize
 
 WORK_TREE = "the work tree"
@@ -26,6 +26,8 @@ MOST_BYTES = 512 * 1024 * 1024
 DEEPER = "fetch the history (`git fetch --unshallow`), or name the revision to compare with"
 """The next step where history is missing."""
 
+# kustomize quotes what a generator is given, which may be the values of a Secret.
+_LITERALS = re.compile(r"literal sources .*", re.DOTALL)
 _NAME = re.compile("[a-z0-9-]+")
 
 T = TypeVar("T")
@@ -206,7 +208,7 @@ class Side:
     def write(self, overlays: Iterable[Overlay]) -> None:
         """Put what these overlays read into the private directory, all at once.
 
-        Raises InputError if it is too much or cannot be written.
+        Raises InputError if it is too much, of a kind to make kustomize run out of memory, or cannot be written.
         """
         wanted = {path for overlay in overlays for path in overlay.paths} - self._written
         self.files.prefetch(wanted)
@@ -214,6 +216,8 @@ class Side:
             if ".." in path.split("/") or path.startswith("/"):
                 raise InputError(f"the path {path} leads out of the repository")
             content = self.files.read(path)
+            if aliases.multiply(content):
+                raise InputError(f"{path}: its aliases stand for more than {aliases.MOST_VALUES:,} values")
             try:
                 target = self._directory / path
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -245,10 +249,10 @@ class Side:
         try:
             return build()
         except KasmgenError as error:
-            named = sorted(path for path in self.files.links if posixpath.basename(path) in error.message)
-            if not named:
-                raise
-            raise InputError(f"{named[0]} is a symbolic link, which Flux drops; {error.message}") from None
+            reason = _LITERALS.sub("literal sources: one is not key=value", error.message)
+            named = sorted(path for path in self.files.links if posixpath.basename(path) in reason)
+            linked = f"{named[0]} is a symbolic link, which Flux drops; " if named else ""
+            raise InputError(linked + reason) from None
 
     def _flux_files(self, overlay: Overlay) -> list[str]:
         clusters = self._at(f"{config.CLUSTERS}/{overlay.name}/")
