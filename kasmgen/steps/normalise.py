@@ -369,8 +369,9 @@ def normalise(
     Raises InputError for documents that are no objects and for two objects with one identity.
     """
     parsed, notes = parse(texts, load)
-    plain = [obj for _, obj in parsed]
-    context = Context(namespace, kinds.custom_scopes(plain), *selected_labels(plain), notes)
+    # What a dropped hook selects or defines is of no matter to what stays.
+    kept = [obj for _, obj in parsed if hooks(obj, Context(namespace)) is not None]
+    context = Context(namespace, kinds.custom_scopes(kept), *selected_labels(kept), notes)
     objects: dict[ResourceId, Rendered] = {}
     secrets: dict[ResourceId, Rendered] = {}
     for template, obj in parsed:

@@ -28,6 +28,10 @@ HINT = "pip install 'kasmgen[tools]'"
 _LONG = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 # A Go value: a whole object, where kustomize meets one that it cannot write.
 _DUMP = re.compile(r"map\[string\]interface \{\}\{.*\}: ", re.DOTALL)
+# The text of a patch that it cannot read, as it stands in the file and once more as it was read.
+_PATCH = re.compile(r"(with config: )`.*?`|(patch from )\[.*\]", re.DOTALL)
+# A line of an env file, as numbers and as text.
+_ENV_LINE = re.compile(r"line \[[\d ]*\] (has invalid utf8 bytes) : .*", re.DOTALL)
 _SECRET_LINE = re.compile(r"^(\s*(?:- )?[\w.\-\"']+:)[ \t]+\S.*$", re.MULTILINE)
 _VERSION = re.compile(r"v\d+\.\d+\.\d+[\w.+-]*")
 _MESSAGE_LIMIT = 2000
@@ -135,6 +139,8 @@ def _reason(stderr: str, directory: Path) -> str:
     for prefix in sorted(_prefixes(directory), key=len, reverse=True):
         text = text.replace(f"{prefix}/", "")
     text = _DUMP.sub("an object: ", text)
+    text = _PATCH.sub(lambda found: f"{found[1] or found[2]}[...]", text)
+    text = _ENV_LINE.sub(r"a line \1", text)
     text = _LONG.sub("[...]", text)
     if "kind: Secret" in text:
         text = _SECRET_LINE.sub(r"\1 [...]", text)

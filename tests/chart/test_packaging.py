@@ -37,9 +37,7 @@ def test_lint_finds_a_broken_chart(chart: helm_python.Chart, tmp_path: Path) -> 
 
 def test_no_template_counts_on_another_one_before_it() -> None:
     """`.kasm` is made by whoever comes first, and Helm promises no order."""
-    users = [
-        path for path in CHART.glob("templates/**/*.*") if path.suffix != ".tpl" and ".kasm." in path.read_text()
-    ]
+    users = [path for path in CHART.glob("templates/**/*.*") if path.suffix != ".tpl" and ".kasm." in path.read_text()]
     assert len(users) > 25
     assert [path.name for path in users if not path.read_text().startswith('{{- template "kasm.facts" . -}}\n')] == []
 
