@@ -95,6 +95,8 @@ def changing(function: Function) -> Function:
     ) -> Any:
         from kasmgen.commands.change import Options
 
+        if message is not None and not message.strip():
+            raise InputError("--message: the message is empty", hint="leave --message out to have one written")
         if no_commit and (branch or push or message):
             raise InputError("--no-commit does not go with --branch, --message or --push")
         options = Options(dry_run, not no_commit, branch, message, push, force)

@@ -6,9 +6,11 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from kasmgen import names
 from kasmgen.errors import ToolError
@@ -18,6 +20,10 @@ log = logging.getLogger("kasmgen")
 # Variables that change to whom sops encrypts, or that hand it a key: no child needs them
 # unless it decrypts.
 SECRET_VARIABLES = ("SOPS_",)
+
+
+class TimedOutError(ToolError):
+    """A program took longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +49,70 @@ def run(
     ok: Sequence[int] = (0,),
     secret: bool = False,
     timeout: float = 600,
+    memory: int = 0,
 ) -> Result:
     """Run a program and wait for it.
 
     env: the whole environment of the child (default: `clean_environment()`).
     ok: exit codes that are no error. secret: keep the program's output out of
-    errors and logs. timeout: seconds.
-    Raises ToolError if the program is missing, takes too long or ends otherwise.
+    errors and logs. timeout: seconds. memory: bytes that it may use, where the
+    system has such a limit.
+    Raises ToolError if the program is missing, takes too long (TimedOutError) or ends otherwise.
     """
+    name = Path(argv[0]).name
+    with _started(argv, stdin is not None, cwd, env) as process:
+        if memory:
+            _limit(process.pid, memory)
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise TimedOutError(f"{name} did not finish within {timeout:.0f} seconds") from None
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode not in ok:
+        raise ToolError(
+            f"{name} {argv[1] if len(argv) > 1 else ''} failed with exit code {process.returncode}"
+            + ("" if secret else _said(err))
+        )
+    return Result(process.returncode, out, err)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A program that is asked and answers as long as kasmgen runs; it ends when its `stdin` does."""
+
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    kill: Callable[[], None]
+    wait: Callable[[], int]
+
+
+def start(*argv: str) -> Conversation:
+    """Start a program to talk with; what it says on stderr is dropped. Raises as `run` does."""
+    process = _started(argv, True, None, None, subprocess.DEVNULL)
+    assert process.stdin and process.stdout
+    return Conversation(process.stdin, process.stdout, process.kill, process.wait)
+
+
+def _started(
+    argv: Sequence[str],
+    speaks: bool,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stderr: int = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
     name = Path(argv[0]).name
     log.debug("$ %s", names.escaped(shlex.join([name, *argv[1:]])))
     try:
-        done = subprocess.run(
+        return subprocess.Popen(
             argv,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
+            stdin=subprocess.PIPE if speaks else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             cwd=cwd,
             env=dict(env) if env is not None else clean_environment(),
-            timeout=timeout,
-            check=False,
         )
     except FileNotFoundError:
         if cwd is not None and not cwd.is_dir():
@@ -74,14 +124,15 @@ def run(
         raise ToolError(f"the program {argv[0]} may not be run", hint=f"chmod +x {argv[0]}") from None
     except OSError as error:
         raise ToolError(f"the program {argv[0]} could not be started: {error.strerror}") from None
-    except subprocess.TimeoutExpired:
-        raise ToolError(f"{name} did not finish within {timeout:.0f} seconds") from None
-    if done.returncode not in ok:
-        raise ToolError(
-            f"{name} {argv[1] if len(argv) > 1 else ''} failed with exit code {done.returncode}"
-            + ("" if secret else _said(done.stderr))
-        )
-    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def _limit(pid: int, memory: int) -> None:
+    # Imported here: only some systems have it.
+    import resource
+
+    if hasattr(resource, "prlimit"):
+        with suppress(ProcessLookupError):  # it has ended already
+            resource.prlimit(pid, resource.RLIMIT_DATA, (memory, memory))
 
 
 def _said(stderr: bytes) -> str:

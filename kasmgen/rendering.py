@@ -76,6 +76,7 @@ class Kitchen:
 @contextmanager
 def kitchen(root: Path) -> Iterator[Kitchen]:
     """A Kitchen for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
+    helm.begin()
     with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
         yield Kitchen(Path(name).resolve(), root)
 
@@ -122,7 +123,7 @@ def render(
 ) -> tuple[Render, Render]:
     """Two renders of the same values. Raises InputError if they differ anywhere but in Secrets."""
     engine = helm.locate()
-    texts = [helm.render(engine, loaded.chart, given, release, namespace) for _ in range(2)]
+    texts = helm.renders(engine, loaded.chart, given, release, namespace, times=2)
     first = normalise.normalise(texts[0], namespace, run.cache.load)
     if texts[0] == texts[1]:
         return first, first

@@ -85,28 +85,26 @@ class _Made:
                 return
 
 
-def _repository(root: Path, options: Options) -> tuple[git.Repository, _Made]:
+def _repository(root: Path, options: Options) -> tuple[git.Repository | None, _Made]:
+    """Where the project will be; None if there is no repository yet and none shall be made."""
     repo = git.find(root)
-    if options.dry_run and repo is None:
-        raise InputError(
-            f"{root} is in no Git repository, so there is nothing to compare with", hint="leave --dry-run out"
-        )
+    if options.dry_run:
+        return repo, _Made()
     missing = tuple(path for path in (root, *root.parents) if not path.exists())
     if repo is None:
         if root.exists() and not root.is_dir():
             raise RepositoryError(f"{root} is no directory")
         repo = git.init(root)
         return repo, _Made(missing, repo.git_dir)
-    if not options.dry_run:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RepositoryError(f"{root}: the directory cannot be made: {error.strerror}") from None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RepositoryError(f"{root}: the directory cannot be made: {error.strerror}") from None
     return repo, _Made(missing)
 
 
 def _publish(
-    repo: git.Repository,
+    repo: git.Repository | None,
     root: Path,
     request: Request,
     project: Project,
@@ -116,7 +114,8 @@ def _publish(
 ) -> Outcome:
     root = root.resolve()
     project = replace(project, chart=ChartRef(_source(request.chart, root)))
-    change.check(repo, options)
+    if repo is not None:
+        change.check(repo, options)
     with rendering.kitchen(root) as run:
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project)
@@ -131,8 +130,10 @@ def _publish(
     title = f"Set up {project.release} from {loaded.chart}"
     text = change.message(options, title, "", loaded.chart, sealed=False)
     notes = tuple(f"base: {note}" for note in base.notes)
-    if options.dry_run:
-        return Outcome("would set up the project", None, tuple(changes.describe()), notes=notes, dry_run=True)
+    reports = _outside(project.chart.source, root, repo)
+    if options.dry_run or repo is None:
+        lines = tuple(changes.describe())
+        return Outcome("would set up the project", None, lines, reports=reports, notes=notes, dry_run=True)
     with _kept_key(repo, key):
         done = publish.publish(
             repo, root, changes, message=text, commit=options.commit, branch=options.branch, push=options.push
@@ -142,6 +143,7 @@ def _publish(
         f"{root} is a kasmgen project now: {loaded.chart}, release {project.release}",
         done.commit,
         lines,
+        reports=reports,
         notes=notes,
         next_steps=_next_steps(key, recipients),
         data={"root": str(root), "chart": str(loaded.chart), "recipients": list(recipients)},
@@ -170,6 +172,14 @@ def _source(chart: str, root: Path) -> str:
         return chart
     path = Path(chart).expanduser().absolute()
     return os.path.relpath(path.resolve(), root) if path.exists() else chart
+
+
+def _outside(source: str, root: Path, repo: git.Repository | None) -> tuple[str, ...]:
+    """What to say of a chart that no clone of the repository will have."""
+    top = repo.root if repo else root
+    if source == charts.BUILTIN or (root / source).resolve().is_relative_to(top.resolve()):
+        return ()
+    return (f"chart {source} lies outside the repository: every clone needs it in the same place beside it",)
 
 
 def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, project: Project) -> None:

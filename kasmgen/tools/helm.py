@@ -1,4 +1,4 @@
-"""Helm: libhelm in process, or the helm program.
+"""Helm: libhelm in a process beside this one, or the helm program.
 
 Setting: KASMGEN_HELM is "libhelm" (the default where helm-python-sdk is
 installed) or the path of a helm program.
@@ -19,12 +19,17 @@ from typing import Literal
 from kasmgen import proc
 from kasmgen.errors import InputError, ToolError
 from kasmgen.model import Chart
+from kasmgen.tools import helmlib
 from kasmgen.yamlio import Yaml
 
 SETTING = "KASMGEN_HELM"
 LEAST = (3, 14)
 # What libhelm 4.2 tells charts; the program is told the same, so that both render alike.
 KUBE_VERSION = "v1.36.0"
+
+# A template may loop, and nest loops. The largest of charts stay far below both.
+LONGEST = 120  # seconds for one render
+MEMORY = 2 << 30  # bytes
 
 _SOURCE = re.compile(r"^---\n# Source: (?P<template>[^\n]+)\n", re.MULTILINE)
 _TEMPORARY = re.compile(r"(?:/[^\s:'\"()]+)?/kasmgen-[^/\s]+/[^/\s]+/")
@@ -48,17 +53,29 @@ def locate() -> Engine:
     setting = os.environ.get(SETTING, "")
     if setting and setting != "libhelm":
         return _program(setting)
-    try:
-        import helm_python
-    except Exception as error:  # noqa: BLE001 - a broken native library raises whatever its loader raises
+    greeting = _greeting()
+    if "missing" in greeting:
         found = shutil.which("helm")
         if found and not setting:
             return _program(found)
         raise ToolError(
-            f"no Helm to render with ({type(error).__name__})",
+            f"no Helm to render with ({greeting['missing']})",
             hint="pip install 'kasmgen[tools]', or put helm on PATH, or set KASMGEN_HELM",
-        ) from None
-    return Engine("libhelm", str(helm_python.library_path), helm_python.helm_sdk_version())
+        )
+    return Engine("libhelm", greeting["path"], greeting["version"])
+
+
+def begin() -> None:
+    """Start libhelm if it is the engine, so that it is there when it is needed."""
+    if os.environ.get(SETTING, "") in ("", "libhelm"):
+        helmlib.library(MEMORY)
+
+
+def _greeting() -> helmlib.Answer:
+    try:
+        return helmlib.library(MEMORY).greeting.result(timeout=LONGEST)
+    except (helmlib.EndedError, TimeoutError):
+        return {"missing": "it does not start"}
 
 
 def _program(path: str) -> Engine:
@@ -76,27 +93,49 @@ def render(engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: st
     """Template path -> rendered text, CRDs included, notes not.
 
     Raises InputError for values that the chart refuses and for templates that
-    fail, with what Helm said.
+    fail, with what Helm said, and for charts that take more than they may.
     """
+    return renders(engine, chart, values, release, namespace, times=1)[0]
+
+
+def renders(
+    engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str, *, times: int
+) -> list[dict[str, str]]:
+    """The same render `times` over, at once where the engine can. Raises as `render` does."""
     if engine.kind == "libhelm":
-        return _with_library(chart, values, release, namespace)
-    return _with_program(engine.path, chart, values, release, namespace)
+        return _with_library(chart, values, release, namespace, times)
+    return [_with_program(engine.path, chart, values, release, namespace) for _ in range(times)]
 
 
-def _with_library(chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> dict[str, str]:
-    import helm_python
-    from helm_python.errors import HelmError
-
+def _with_library(
+    chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str, times: int
+) -> list[dict[str, str]]:
+    library = helmlib.library(MEMORY)
+    request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
+    asked = [library.ask(request) for _ in range(times)]
     try:
-        # Loaded anew for each render: a render takes the subcharts that its values turn off out of the loaded chart.
-        with helm_python.Chart.load(chart.path) as loaded:
-            rendered = loaded.render(dict(values), name=release, namespace=namespace)
-            crds = {crd["filename"]: crd["data"] for crd in loaded.crds}
-    except HelmError as error:
-        raise _refused(chart, str(error), values) from None
-    except UnicodeDecodeError:
-        raise _no_text(chart) from None
-    return crds | {path: text for path, text in rendered.items() if not _is_notes(path) and text.strip()}
+        answers = [answer.result(timeout=LONGEST) for answer in asked]
+    except (helmlib.EndedError, TimeoutError):
+        library.stop()
+        raise _endless(chart) from None
+    for answer in answers:
+        if "refused" in answer:
+            raise _refused(chart, answer["refused"], values)
+        if "unreadable" in answer:
+            raise _no_text(chart)
+    return [_texts(answer) for answer in answers]
+
+
+def _texts(answer: helmlib.Answer) -> dict[str, str]:
+    kept = {path: text for path, text in answer["texts"].items() if not _is_notes(path) and text.strip()}
+    return {**answer["crds"], **kept}
+
+
+def _endless(chart: Chart) -> InputError:
+    return InputError(
+        f"chart {chart.name} does not render within {LONGEST} seconds and {MEMORY >> 30} GB of memory",
+        hint="look for a loop in its templates",
+    )
 
 
 def _no_text(chart: Chart) -> InputError:
@@ -107,15 +146,23 @@ def _no_text(chart: Chart) -> InputError:
 
 def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> dict[str, str]:
     argv = ("template", release, chart.path, "--namespace", namespace, "--include-crds", "--values", "-")
-    done = proc.run(
-        path,
-        *argv,
-        "--kube-version",
-        KUBE_VERSION,
-        stdin=json.dumps(values).encode(),
-        ok=range(256),
-        secret=True,
-    )
+    given = json.dumps(values).encode()
+    try:
+        done = proc.run(
+            path,
+            *argv,
+            "--kube-version",
+            KUBE_VERSION,
+            stdin=given,
+            ok=range(256),
+            secret=True,
+            timeout=LONGEST,
+            memory=MEMORY,
+        )
+    except proc.TimedOutError:
+        raise _endless(chart) from None
+    if b"out of memory" in done.stderr:
+        raise _endless(chart)
     if done.code:
         raise _refused(chart, done.stderr.decode("utf-8", errors="replace"), values)
     try:
@@ -176,8 +223,3 @@ def _shortened(message: str) -> str:
     if len(message) <= _LONGEST:
         return message
     return f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
-
-
-def helm_versions() -> str:
-    """The engine in words, for commit trailers."""
-    return str(locate())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
+from pathlib import Path
 
 from kasmgen import yamlio
 from tests.e2e.conftest import Machine
@@ -21,6 +23,45 @@ def test_init_commits_a_project_and_a_second_init_changes_nothing(machine: Machi
     second = machine.ok("init")
     assert "already" in second.stderr
     assert machine.state() == before
+
+
+def test_a_dry_run_of_init_shows_the_files_and_makes_nothing(machine: Machine) -> None:
+    done = machine.ok("init", "new", "--dry-run", "--generate-key")
+    assert "create kasmgen.yaml" in done.stdout + done.stderr
+    assert "would set up the project" in done.stdout + done.stderr
+    assert not (machine.root / "new").exists()
+    assert not (machine.home / ".config").exists()
+
+
+def test_a_chart_outside_the_repository_is_pointed_out(machine: Machine) -> None:
+    own = Path(__file__).parents[2] / "kasmgen" / "charts" / "kasm-single-zone"
+    shutil.copytree(own, machine.home / "chart")
+    machine.git("init", "-q")
+    shutil.copytree(own, machine.root / "chart")
+    machine.git("add", "-A")
+    machine.git("commit", "-qm", "chart")
+    assert "lies outside the repository" in machine.ok("init", "--chart", "../home/chart", "--dry-run").stderr
+    assert "lies outside" not in machine.ok("init", "sub", "--chart", "chart").stderr
+
+
+def test_a_chart_without_end_leaves_nothing_behind(machine: Machine) -> None:
+    chart = machine.home / "endless"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: endless\nversion: 1.0.0\n")
+    words = "x" * 10_000
+    loop = "{{ range until 1000000 }}{{ range until 1000000 }}" + words + "{{ end }}{{ end }}"
+    (chart / "templates" / "x.yaml").write_text(loop)
+    done = machine.run("init", "new", "--chart", str(chart))
+    assert done.code == 2
+    assert "chart endless does not render within 120 seconds and 2 GB of memory" in done.stderr
+    assert not (machine.root / "new").exists()
+
+
+def test_an_empty_message_is_refused(machine: Machine) -> None:
+    done = machine.run("init", "--message", " ")
+    assert done.code == 2
+    assert "--message: the message is empty" in done.stderr
+    assert not (machine.root / ".git").exists()
 
 
 def test_generate_key_keeps_the_private_key_where_sops_looks(machine: Machine) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from kasmgen.errors import InputError, ToolError
 from kasmgen.model import Chart
 from kasmgen.steps import normalise, schema
-from kasmgen.tools import charts, helm
+from kasmgen.tools import charts, helm, helmlib
 from kasmgen.tools.helm import Engine
 from tests.needs import program
 
@@ -310,6 +313,46 @@ def test_a_chart_that_is_broken_is_an_input_error(engine: Engine, tmp_path: Path
             render(engine, chart)
 
 
+ENDLESS = "{{ range until 1000000 }}{{ range until 1000000 }}%s{{ end }}{{ end }}"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds", "memory"), [("", 3, 2 << 30), ("x" * 10_000, 60, 1 << 30)], ids=["time", "memory"]
+)
+def test_a_chart_that_renders_without_end_is_given_up(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, seconds: int, memory: int
+) -> None:
+    monkeypatch.setattr(helm, "LONGEST", seconds)
+    monkeypatch.setattr(helm, "MEMORY", memory)
+    helmlib.stop()
+    chart = make(tmp_path / "endless", {"templates/x.yaml": ENDLESS % written})
+    with pytest.raises(InputError, match=f"chart demo does not render within {seconds} seconds and . GB of memory"):
+        render(engine, chart)
+    # The next chart is rendered as if nothing had been.
+    assert data(engine, make(tmp_path / "fine", {"templates/x.yaml": MAP % ("x", "z")}), "x") == {"v": "z"}
+
+
+def test_a_process_that_is_killed_leaves_nobody_waiting(tmp_path: Path) -> None:
+    chart = make(tmp_path, {"templates/x.yaml": ENDLESS % ""})
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(render, library(), chart)
+        time.sleep(0.5)
+        helmlib.stop()
+        with pytest.raises(InputError, match="does not render"):
+            answer.result(timeout=20)
+
+
+def test_whoever_asks_and_is_gone_leaves_no_render_behind(tmp_path: Path) -> None:
+    chart = make(tmp_path, {"templates/x.yaml": ENDLESS % ""})
+    child = [sys.executable, "-P", helmlib.__file__.replace("helmlib", "helmchild"), str(2 << 30)]
+    with subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        asked = {"id": 1, "chart": chart.path, "values": {}, "name": "x", "namespace": "x"}
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0
+
+
 # --- which engine ---------------------------------------------------------------------------
 
 
@@ -323,7 +366,7 @@ def test_the_setting_chooses_the_program(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv(helm.SETTING, path)
     found = helm.locate()
     assert (found.kind, found.path) == ("program", path)
-    assert helm.helm_versions() == f"helm {found.version}"
+    assert str(helm.locate()) == f"helm {found.version}"
 
 
 def test_a_setting_that_points_to_nothing_is_a_tool_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,7 +310,7 @@ def test_passwords_find_their_secret_by_key_by_upstreams_name_and_by_path() -> N
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("only-here", "is in several Secrets"), ("nothing", "no Secret has the key")]
+    ("key", "said"), [("only-here", "is in several Secrets"), ("nothing", "a key of it is in no Secret")]
 )
 def test_a_password_that_belongs_to_none_or_to_several_is_refused_without_its_value(key: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
