@@ -30,7 +30,11 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Function = Callable[..., Any]
 
 
-def _command(name: str) -> Any:
+def _command(name: str, *, renders: bool = False) -> Any:
+    if renders:
+        from kasmgen.tools import helmlib
+
+        helmlib.begin()
     return importlib.import_module(f"kasmgen.commands.{name}")
 
 
@@ -93,7 +97,7 @@ def init(
       kasmgen init --generate-key
       kasmgen init deploy/kasm --chart ./charts/kasm-single-zone --recipient age1...
     """
-    command = _command("init")
+    command = _command("init", renders=True)
     request = command.Request(
         directory=_start(settings) / directory,
         chart=_chart_path(settings, chart),
@@ -173,7 +177,7 @@ def env_add(
       pass show registry | kasmgen env add prod --hostname kasm.example.com \\
         --registry-username ci --registry-password-file -
     """
-    command = _command("env_add")
+    command = _command("env_add", renders=True)
     registry = _registry(registry_server, registry_username, registry_email, registry_password_file)
     request = command.Request(registry=registry, **fields)
     with printing.progress(settings, "environments", 1) as step:
@@ -292,14 +296,11 @@ def render(
       kasmgen render prod --dry-run
       kasmgen render --check
     """
-    from kasmgen import workspace
-
+    command = _command("render", renders=True)
     start = _start(settings)
-    total = len(environments) or len(workspace.environment_names(workspace.find_root(start)))
+    total = len(environments) or _count_environments(start)
     with printing.progress(settings, "environments", total) as step:
-        outcome = _command("render").run(
-            start, environments, options, check=check, accept_chart=accept_chart, progress=step
-        )
+        outcome = command.run(start, environments, options, check=check, accept_chart=accept_chart, progress=step)
     printing.outcome(settings, outcome, output)
     if outcome.answer_is_no:
         raise AnswerIsNo("the repository is stale", hint="run `kasmgen render` and commit what it changes")
@@ -361,7 +362,7 @@ def check(
     if staged and environments:
         raise InputError("--staged takes no environments: it checks whatever is staged")
     start = _start(settings)
-    command = _command("check")
+    command = _command("check", renders=not staged)
     request = command.Request(
         environments, staged, schemas=not no_schemas, history=not no_history, keys=not no_keys, **fields
     )

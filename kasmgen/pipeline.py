@@ -30,6 +30,7 @@ from kasmgen.steps import (
 from kasmgen.steps.brought import Brought
 from kasmgen.steps.secretplan import Plan, Sources
 from kasmgen.steps.wanted import WantedSecret
+from kasmgen.tools import kustomize
 from kasmgen.workspace import EnvironmentFiles, Workspace
 
 Progress = Callable[[str], None]
@@ -214,6 +215,8 @@ def build(
         progress(name)
         return result
 
+    # The commit's message tells it; asked now, it is there when the builds are done.
+    kustomize.learn_version(kustomize.locate())
     results = {result.name: result for result in in_parallel(one, names)}
     relaxed = tuple(Note("schema: a key whose default is null is not required", item) for item in loaded.relaxed)
     return Result(loaded.chart, base_files, results, (*relaxed, *base.notes))

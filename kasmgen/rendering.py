@@ -76,7 +76,6 @@ class Kitchen:
 @contextmanager
 def kitchen(root: Path) -> Iterator[Kitchen]:
     """A Kitchen for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
-    helm.begin()
     with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
         yield Kitchen(Path(name).resolve(), root)
 

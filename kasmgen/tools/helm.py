@@ -22,14 +22,13 @@ from kasmgen.model import Chart
 from kasmgen.tools import helmlib
 from kasmgen.yamlio import Yaml
 
-SETTING = "KASMGEN_HELM"
+SETTING = helmlib.SETTING
 LEAST = (3, 14)
 # What libhelm 4.2 tells charts; the program is told the same, so that both render alike.
 KUBE_VERSION = "v1.36.0"
 
-# A template may loop, and nest loops. The largest of charts stay far below both.
+# A template may loop, and nest loops; the largest of charts need few seconds.
 LONGEST = 120  # seconds for one render
-MEMORY = 2 << 30  # bytes
 
 _SOURCE = re.compile(r"^---\n# Source: (?P<template>[^\n]+)\n", re.MULTILINE)
 _TEMPORARY = re.compile(r"(?:/[^\s:'\"()]+)?/kasmgen-[^/\s]+/[^/\s]+/")
@@ -65,15 +64,9 @@ def locate() -> Engine:
     return Engine("libhelm", greeting["path"], greeting["version"])
 
 
-def begin() -> None:
-    """Start libhelm if it is the engine, so that it is there when it is needed."""
-    if os.environ.get(SETTING, "") in ("", "libhelm"):
-        helmlib.library(MEMORY)
-
-
 def _greeting() -> helmlib.Answer:
     try:
-        return helmlib.library(MEMORY).greeting.result(timeout=LONGEST)
+        return helmlib.library().greeting.result(timeout=LONGEST)
     except (helmlib.EndedError, TimeoutError):
         return {"missing": "it does not start"}
 
@@ -110,7 +103,7 @@ def renders(
 def _with_library(
     chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str, times: int
 ) -> list[dict[str, str]]:
-    library = helmlib.library(MEMORY)
+    library = helmlib.library()
     request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
     asked = [library.ask(request) for _ in range(times)]
     try:
@@ -133,7 +126,7 @@ def _texts(answer: helmlib.Answer) -> dict[str, str]:
 
 def _endless(chart: Chart) -> InputError:
     return InputError(
-        f"chart {chart.name} does not render within {LONGEST} seconds and {MEMORY >> 30} GB of memory",
+        f"chart {chart.name} does not render within {LONGEST} seconds and {helmlib.MEMORY >> 30} GB of memory",
         hint="look for a loop in its templates",
     )
 
@@ -157,7 +150,7 @@ def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: 
             ok=range(256),
             secret=True,
             timeout=LONGEST,
-            memory=MEMORY,
+            memory=helmlib.MEMORY,
         )
     except proc.TimedOutError:
         raise _endless(chart) from None

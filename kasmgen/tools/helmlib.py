@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -16,6 +17,11 @@ from kasmgen import proc
 
 Answer = Mapping[str, Any]
 """What `helmchild` says: `texts` and `crds` (path -> text), or `refused`, or `unreadable`."""
+
+SETTING = "KASMGEN_HELM"
+"""Environment variable: "libhelm", or the path of a helm program."""
+
+MEMORY = 2 << 30  # bytes; the largest of charts stay far below
 
 _CHILD = Path(__file__).with_name("helmchild.py")
 
@@ -30,10 +36,9 @@ class Library:
     greeting: its `path` and `version`, or `missing`: the error with which libhelm could not be loaded.
     """
 
-    def __init__(self, memory: int) -> None:
-        """Start it. memory: bytes that it may use."""
+    def __init__(self) -> None:
         # -P: no file in the directory that kasmgen is called in is taken for a module.
-        self._process = proc.start(sys.executable, "-P", str(_CHILD), str(memory))
+        self._process = proc.start(sys.executable, "-P", str(_CHILD), str(MEMORY))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = False
@@ -82,12 +87,18 @@ _lock = threading.Lock()
 _libraries: list[Library] = []
 
 
-def library(memory: int) -> Library:
+def library() -> Library:
     """The one of this process; a new one if it ended."""
     with _lock:
         if not _libraries or _libraries[-1].ended:
-            _libraries[:] = [Library(memory)]
+            _libraries[:] = [Library()]
         return _libraries[-1]
+
+
+def begin() -> None:
+    """Start it, if it is what renders: it loads while kasmgen does."""
+    if os.environ.get(SETTING, "") in ("", "libhelm"):
+        library()
 
 
 def stop() -> None:

@@ -323,7 +323,7 @@ def test_a_chart_that_renders_without_end_is_given_up(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, seconds: int, memory: int
 ) -> None:
     monkeypatch.setattr(helm, "LONGEST", seconds)
-    monkeypatch.setattr(helm, "MEMORY", memory)
+    monkeypatch.setattr(helmlib, "MEMORY", memory)
     helmlib.stop()
     chart = make(tmp_path / "endless", {"templates/x.yaml": ENDLESS % written})
     with pytest.raises(InputError, match=f"chart demo does not render within {seconds} seconds and . GB of memory"):
