@@ -205,6 +205,8 @@ def build(
     """
     project = workspace.project
     loaded = run.chart(project.chart)
+    if names:
+        rendering.foresee(run, project, workspace.environments[names[0]].environment)
     base = rendering.render_base(run, loaded, project)
     base_files = layout.base(base.objects, str(loaded.chart))
     verify.write_tree(run.directory / "build", base_files)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class Kitchen:
         self.root = root
         self.cache = verify.ParseCache()
         self._charts: dict[str, LoadedChart] = {}
+        self._ahead: dict[str, Callable[[], list[helm.Texts]]] = {}
         self._farm: Path | None = None
         self._lock = threading.Lock()
 
@@ -51,13 +53,25 @@ class Kitchen:
                 verify.farm(workspace.repo, self._farm)
         return self._farm
 
+    def foresee(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> None:
+        """Have a chart rendered while other work goes on."""
+        key = self._key(chart, release, namespace, given)
+        self._ahead[key] = helm.order(helm.locate(), chart, given, release, namespace, times=2)
+
+    def texts(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> list[helm.Texts]:
+        """A chart rendered twice. Raises as `helm.render` does."""
+        ahead = self._ahead.pop(self._key(chart, release, namespace, given), None)
+        return (ahead or helm.order(helm.locate(), chart, given, release, namespace, times=2))()
+
+    @staticmethod
+    def _key(chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> str:
+        return json.dumps([chart.path, release, namespace, given], sort_keys=True, default=str)
+
     def chart(self, ref: ChartRef, *, locked: bool = True) -> LoadedChart:
         """The chart of `ref`. locked: refuse one whose content is not what `ref` recorded."""
-        if ref.source not in self._charts:
-            path = charts.locate(ref.source, self.root)
-            chart = charts.snapshot(path, self.directory / f"chart-{len(self._charts)}" / "chart")
-            relaxed = charts.rewrite_schemas(chart, schema.relax)
-            self._charts[ref.source] = LoadedChart(chart, charts.defaults(chart), profile.for_chart(chart), relaxed)
+        with self._lock:
+            if ref.source not in self._charts:
+                self._charts[ref.source] = self._load(ref.source, f"chart-{len(self._charts)}")
         loaded = self._charts[ref.source]
         if locked and ref.version and ref.version != loaded.chart.version:
             raise InputError(
@@ -71,6 +85,11 @@ class Kitchen:
                 hint="if the change is wanted: kasmgen render --accept-chart",
             )
         return loaded
+
+    def _load(self, source: str, folder: str) -> LoadedChart:
+        chart = charts.snapshot(charts.locate(source, self.root), self.directory / folder / "chart")
+        relaxed = charts.rewrite_schemas(chart, schema.relax)
+        return LoadedChart(chart, charts.defaults(chart), profile.for_chart(chart), relaxed)
 
 
 @contextmanager
@@ -121,14 +140,20 @@ def render(
     run: Kitchen, loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]
 ) -> tuple[Render, Render]:
     """Two renders of the same values. Raises InputError if they differ anywhere but in Secrets."""
-    engine = helm.locate()
-    texts = helm.renders(engine, loaded.chart, given, release, namespace, times=2)
+    texts = run.texts(loaded.chart, release, namespace, given)
     first = normalise.normalise(texts[0], namespace, run.cache.load)
     if texts[0] == texts[1]:
         return first, first
     second = normalise.normalise(texts[1], namespace)
     _demand_deterministic(loaded.chart, first, second)
     return first, second
+
+
+def foresee(run: Kitchen, project: Project, environment: Environment) -> None:
+    """Have an environment rendered while other work goes on; its `render` finds the texts."""
+    loaded = run.chart(environment.chart or project.chart)
+    given = render_values(loaded, project, environment)
+    run.foresee(loaded.chart, project.release, namespace_of(project, environment), given)
 
 
 def render_once(loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]) -> Render:

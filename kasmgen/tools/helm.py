@@ -11,7 +11,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -82,30 +83,34 @@ def _program(path: str) -> Engine:
     return Engine("program", found, said.strip())
 
 
-def render(engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> dict[str, str]:
-    """Template path -> rendered text, CRDs included, notes not.
+Texts = dict[str, str]
+"""Template path -> rendered text, CRDs included, notes not."""
+
+
+def render(engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> Texts:
+    """One render.
 
     Raises InputError for values that the chart refuses and for templates that
     fail, with what Helm said, and for charts that take more than they may.
     """
-    return renders(engine, chart, values, release, namespace, times=1)[0]
+    return order(engine, chart, values, release, namespace, times=1)()[0]
 
 
-def renders(
+def order(
     engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str, *, times: int
-) -> list[dict[str, str]]:
-    """The same render `times` over, at once where the engine can. Raises as `render` does."""
+) -> Callable[[], list[Texts]]:
+    """The same render `times` over; libhelm begins at once. What comes back waits for them, and raises as `render`."""
     if engine.kind == "libhelm":
-        return _with_library(chart, values, release, namespace, times)
-    return [_with_program(engine.path, chart, values, release, namespace) for _ in range(times)]
+        library = helmlib.library()
+        request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
+        asked = [library.ask(request) for _ in range(times)]
+        return lambda: _answered(library, asked, chart, values)
+    return lambda: [_with_program(engine.path, chart, values, release, namespace) for _ in range(times)]
 
 
-def _with_library(
-    chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str, times: int
-) -> list[dict[str, str]]:
-    library = helmlib.library()
-    request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
-    asked = [library.ask(request) for _ in range(times)]
+def _answered(
+    library: helmlib.Library, asked: Sequence[Future[helmlib.Answer]], chart: Chart, values: Mapping[str, Yaml]
+) -> list[Texts]:
     try:
         answers = [answer.result(timeout=LONGEST) for answer in asked]
     except (helmlib.EndedError, TimeoutError):
@@ -119,7 +124,7 @@ def _with_library(
     return [_texts(answer) for answer in answers]
 
 
-def _texts(answer: helmlib.Answer) -> dict[str, str]:
+def _texts(answer: helmlib.Answer) -> Texts:
     kept = {path: text for path, text in answer["texts"].items() if not _is_notes(path) and text.strip()}
     return {**answer["crds"], **kept}
 
@@ -137,7 +142,7 @@ def _no_text(chart: Chart) -> InputError:
     )
 
 
-def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> dict[str, str]:
+def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str) -> Texts:
     argv = ("template", release, chart.path, "--namespace", namespace, "--include-crds", "--values", "-")
     given = json.dumps(values).encode()
     try:
