@@ -126,6 +126,7 @@ def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brough
     namespace = rendering.namespace_of(project, environment)
     given = rendering.render_values(loaded, project, environment)
     first, second = rendering.render(job.run, loaded, project.release, namespace, given)
+    rendering.refuse_rendered_secrets(project, environment, first)
     plans, assigned = _plan_secrets(job, files, passed, wanted_secrets(loaded, project, environment, first, second))
     secrets = sealing.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from kasmgen import config, verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Chart, Render
-from kasmgen.steps import compare, normalise, profile, schema, values
+from kasmgen.steps import clear, compare, normalise, profile, schema, values
 from kasmgen.tools import charts, helm
 from kasmgen.workspace import Workspace
 from kasmgen.yamlio import Yaml
@@ -112,9 +112,7 @@ def namespace_of(project: Project, environment: Environment | None) -> str:
 
 def render_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
     """What Helm is given: only what people and the profile say, the chart's own values are Helm's to add."""
-    inputs = [(config.PROJECT_FILE, project.values)]
-    if environment:
-        inputs.append((f"{environment.directory}/{config.ENVIRONMENT_FILE}", environment.values))
+    inputs = _inputs(project, environment)
     for file, own in inputs:
         _refuse_secrets(loaded, file, own)
     layer = loaded.profile.layer(project, environment, given_values(loaded, project, environment))
@@ -128,7 +126,24 @@ def render_values(loaded: LoadedChart, project: Project, environment: Environmen
 def _refuse_secrets(loaded: LoadedChart, file: str, own: Mapping[str, Yaml]) -> None:
     """An input file is committed in clear, so no secret may stand in it."""
     lifted = loaded.profile.lift(own)
-    found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
+    _refuse(file, [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry])
+
+
+def refuse_rendered_secrets(project: Project, environment: Environment, rendered: Render) -> None:
+    """The same for what a chart without a profile makes a Secret of. Raises SecretError."""
+    for file, own in _inputs(project, environment):
+        _refuse(file, [".".join(path) for path in clear.refused_paths(own, rendered)])
+
+
+def _inputs(project: Project, environment: Environment | None) -> list[tuple[str, Mapping[str, Yaml]]]:
+    """The files with people's values, and the values."""
+    inputs = [(config.PROJECT_FILE, project.values)]
+    if environment:
+        inputs.append((f"{environment.directory}/{config.ENVIRONMENT_FILE}", environment.values))
+    return inputs
+
+
+def _refuse(file: str, found: Sequence[str]) -> None:
     if found:
         raise SecretError(
             f"{file}: values: these are secrets and would be committed in clear: {', '.join(found)}",

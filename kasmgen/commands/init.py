@@ -16,7 +16,7 @@ from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef, Project
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.model import Secret
-from kasmgen.steps import flux, layout, rules
+from kasmgen.steps import clear, flux, layout, rules
 from kasmgen.tools import agekeys, charts, git
 from kasmgen.workspace import read_bytes
 
@@ -188,7 +188,7 @@ def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, proje
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
     if not found and project.values:
         rendered = rendering.render_base(run, loaded, project)
-        found = [".".join(path) for path in values_input.refused_paths(project.values, rendered)]
+        found = [".".join(path) for path in clear.refused_paths(project.values, rendered)]
     if found:
         raise InputError(
             f"--values: these are secrets and would be committed in clear: {', '.join(found)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import TypeAlias
 from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Render, ResourceId, Secret
+from kasmgen.steps import clear
 from kasmgen.steps import values as v
 from kasmgen.steps.wanted import data_of
 from kasmgen.yamlio import Yaml
-
-LEAST_LENGTH = 4
-"""Shorter texts (true, 8080, db) are in every Secret by accident."""
 
 
 def read(files: Sequence[str], sets: Sequence[str]) -> dict[str, Yaml]:
@@ -64,30 +61,6 @@ def _bounded(path: Path, option: str) -> bytes:
 # --- values that would put a secret into Git -----------------------------------
 
 
-def secret_paths(given: Mapping[str, Yaml], rendered: Render) -> list[v.Path]:
-    """Paths of texts in `given` that the chart puts into Secrets and nowhere else."""
-    inside = b"\0".join(value.reveal() for item in rendered.secrets.values() for value in data_of(item.object).values())
-    outside = "\0".join(yamlio.dump(item.object) for item in rendered.objects.values())
-    return [
-        path
-        for path, text in v.text_leaves(given)
-        if len(text) >= LEAST_LENGTH and text.encode() in inside and text not in outside
-    ]
-
-
-_SECRET_NAME = re.compile(r"pass(word|wd|phrase)?|token|secret|credential|private|(api|access|auth|ssh)_?-?key", re.I)
-
-
-def refused_paths(given: Mapping[str, Yaml], rendered: Render) -> list[v.Path]:
-    """Paths in `given` that are secrets by their name, or because they are the whole value of a Secret's key."""
-    whole = {value.reveal() for item in rendered.secrets.values() for value in data_of(item.object).values()}
-    return [
-        path
-        for path in secret_paths(given, rendered)
-        if _SECRET_NAME.search(path[-1]) or str(v.get(given, path)).encode() in whole
-    ]
-
-
 Frozen: TypeAlias = dict[ResourceId, dict[str, Secret]]
 
 
@@ -98,7 +71,7 @@ def lift(given: Mapping[str, Yaml], render: Callable[[Mapping[str, Yaml]], Rende
     Raises InputError where the chart does not render the same without such a value.
     """
     whole = render(given)
-    paths = refused_paths(given, whole)
+    paths = clear.refused_paths(given, whole)
     if not paths:
         return dict(given), {}
     rest: dict[str, Yaml] = dict(given)

@@ -50,6 +50,20 @@ def test_what_only_secrets_get_is_not_written_down(nasty: Machine) -> None:
     )
 
 
+@pytest.mark.parametrize("file", ["overlays/prod/environment.yaml", "kasmgen.yaml"])
+def test_a_secret_that_people_write_into_a_file_of_theirs_is_refused(nasty: Machine, file: str) -> None:
+    text = nasty.read(file)
+    more = "values: {registry: {password: " + MARKER + "other}}\n"
+    values = text.replace("values:\n", "values:\n  registry: {password: " + MARKER + "other}\n")
+    (nasty.root / file).write_text(values if values != text else text + more)
+    before = nasty.git("rev-parse", "HEAD")
+    done = nasty.run("render")
+    assert done.code == 4
+    assert f"{file}: values: these are secrets and would be committed in clear: registry.password" in done.stderr
+    assert MARKER not in done.stdout + done.stderr
+    assert nasty.git("rev-parse", "HEAD") == before
+
+
 def test_a_tls_secret_gets_a_certificate_with_the_charts_names(nasty: Machine) -> None:
     pem = nasty.ok("secret", "show", "prod", "kasm-tls/tls.crt").stdout
     names = openssl(pem, "-ext", "subjectAltName")
