@@ -46,7 +46,8 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     """Add the environment. Raises InputError that names the option for everything that is not right."""
     workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
-    with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
+    inputs = values_input.named(request.value_files, request.sets)
+    with inputs, rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(loaded, workspace, request)
         sops_config = _sops_config(workspace, request, _expected_paths(loaded, workspace, environment))

@@ -116,7 +116,7 @@ def _publish(
     project = replace(project, chart=ChartRef(_source(request.chart, root)))
     if repo is not None:
         change.check(repo, options)
-    with rendering.kitchen(root) as run:
+    with values_input.named(request.value_files, request.sets), rendering.kitchen(root) as run:
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project)
         base = rendering.render_base(run, loaded, project)

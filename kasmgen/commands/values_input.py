@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,6 +22,35 @@ def read(files: Sequence[str], sets: Sequence[str]) -> dict[str, Yaml]:
     """Files over each other in their order ("-" is standard input), then every `--set`."""
     layers = [_file(name) for name in files]
     return v.merge(*layers, *(v.parse_set(expression) for expression in sets))
+
+
+_PATH = re.compile(r"at '/([^']*)'|: values\.([\w.-]+): a mapping")
+
+
+@contextmanager
+def named(files: Sequence[str], sets: Sequence[str]) -> Iterator[None]:
+    """Let a refusal of a value say with which option it came."""
+    try:
+        yield
+    except InputError as error:
+        paths = [(a or b.replace(".", "/")).split("/") for a, b in _PATH.findall(error.message)]
+        inputs = [("--set", v.parse_set(expression)) for expression in sets]
+        inputs += [(f"--values {name}", _file(name)) for name in files if name != "-"]
+        found = dict.fromkeys(option for option, given in inputs if any(_says(given, path) for path in paths))
+        if not found:
+            raise
+        raise InputError(f"{', '.join(found)}: {error.message}", hint=error.hint) from None
+
+
+def _says(given: Yaml, path: Sequence[str]) -> bool:
+    """Whether a value stands at `path`, or is in the way to it."""
+    for key in path:
+        if not isinstance(given, dict):
+            return True
+        if key not in given:
+            return False
+        given = given[key]
+    return True
 
 
 def _file(name: str) -> dict[str, Yaml]:

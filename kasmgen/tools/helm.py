@@ -193,8 +193,7 @@ def _refused(chart: Chart, said: str, values: Mapping[str, Yaml]) -> InputError:
     for secret in sorted(_secrets(values, False), key=len, reverse=True):
         message = message.replace(secret, "***")
     if "values don't meet the specifications" in message:
-        lines = [line.strip("- ") for line in message.splitlines() if line.startswith("- at ")]
-        lines = [_QUOTED_VALUE.sub(r"\1the value \2", line) for line in lines]
+        lines = [_QUOTED_VALUE.sub(r"\1the value \2", line) for line in _reasons(message)]
         return InputError(
             f"chart {chart.name}: the values do not fit its schema: " + ("; ".join(lines) or _shortened(message)),
             hint="the path after 'at' is the path of the value",
@@ -202,6 +201,13 @@ def _refused(chart: Chart, said: str, values: Mapping[str, Yaml]) -> InputError:
     return InputError(
         f"chart {chart.name} does not render: {_shortened(message)}", hint="set the values that the chart asks for"
     )
+
+
+def _reasons(message: str) -> list[str]:
+    """What the schema minds. A line with others below it says only that one of them is the reason."""
+    found = [(len(line) - len(line.lstrip()), line.strip("- ")) for line in message.splitlines() if "- at '" in line]
+    below = [depth for depth, _ in found[1:]] + [0]
+    return list(dict.fromkeys(line for (depth, line), next_ in zip(found, below, strict=True) if next_ <= depth))
 
 
 def _secrets(values: Yaml, secret: bool) -> Iterator[str]:

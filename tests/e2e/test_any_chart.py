@@ -145,3 +145,17 @@ def test_an_upstream_values_file_works_as_it_is(machine: Machine) -> None:
     assert MARKER not in text
     assert "BEGIN" not in text
     machine.ok("render", "--check")
+
+
+def test_a_refused_value_is_named_with_the_option_that_brought_it(project: Machine) -> None:
+    values = project.home / "values.yaml"
+    values.write_text("kasmApp: {servicesToDeploy: {db: {tag: 5}}}\n")
+    for option, value, said in (
+        ("--set", "kasmApp.foo=1", "additional properties 'foo' not allowed"),
+        ("--set", "kasmApp=1", "values.kasmApp: a mapping is expected"),
+        ("--values", str(values), "at '/kasmApp/servicesToDeploy/db/tag': got number, want string"),
+    ):
+        done = project.run("env", "add", "prod", "--hostname", "kasm.example.com", option, value)
+        assert done.code == 2
+        assert done.stderr.startswith(f"error: {option}")
+        assert said in done.stderr

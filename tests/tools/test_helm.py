@@ -249,6 +249,7 @@ SCHEMA = {
         "port": {"type": "integer", "minimum": 1},
         "mode": {"enum": ["fast", "safe"]},
         "adminPassword": {"type": "string", "pattern": "^[a-z]+$"},
+        "both": {"allOf": [{"type": "object"}, {"properties": {"tag": {"type": "string"}}}]},
         "part": {"type": "object", "required": ["replicas"], "properties": {"replicas": {"type": ["integer", "null"]}}},
     },
 }
@@ -278,6 +279,7 @@ def test_a_schema_that_demands_what_its_own_defaults_leave_null_is_relaxed_and_t
         ({"mode": "slow"}, "at '/mode': value must be one of 'fast', 'safe'"),
         ({"prot": 80}, "'prot'"),
         ({"port": None}, "missing property 'port'"),
+        ({"both": {"tag": 5}}, ": at '/both/tag': got number, want string"),
     ],
 )
 def test_a_wrong_value_of_people_is_still_refused_with_its_path(
