@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kasmgen.steps.review.changes import SEVERITIES, ObjectChange, Risk
-from kasmgen.steps.risks.context import Context, Rule
+from kasmgen.steps.risks.context import Context, Rule, RuleOfBuilds
 from kasmgen.steps.risks.data import data
 from kasmgen.steps.risks.flux import jobs, pruned
 from kasmgen.steps.risks.immutable import immutable
 from kasmgen.steps.risks.network import exposed
 from kasmgen.steps.risks.pods import images, restarts, scale, stale
+from kasmgen.steps.risks.policies import policies
 from kasmgen.steps.risks.privilege import privilege
 from kasmgen.steps.risks.rbac import rbac
 from kasmgen.steps.risks.sealing import secrets
@@ -52,6 +53,7 @@ _RULES: tuple[Rule, ...] = (
     rbac,
     images,
 )
+_RULES_OF_BUILDS: tuple[RuleOfBuilds, ...] = (stale, policies)
 _WEIGHT = {key: index for index, key in enumerate(TITLES)}
 
 
@@ -61,7 +63,9 @@ def risks(change: ObjectChange, context: Context | None = None) -> tuple[Risk, .
     An error is what Flux cannot apply, what would delete or lose data, or what gives
     a secret away; a warning is what a reviewer should have seen.
     """
-    found = {risk for rule in _RULES for risk in rule(change)} | set(stale(change, context or Context()))
+    builds = context or Context()
+    found = {risk for rule in _RULES for risk in rule(change)}
+    found |= {risk for rule in _RULES_OF_BUILDS for risk in rule(change, builds)}
     return tuple(sorted(found, key=lambda risk: (SEVERITIES.index(risk.severity), _WEIGHT[risk.id], risk.reason)))
 
 

@@ -19,3 +19,4 @@ class Context:
 
 
 Rule: TypeAlias = Callable[[ObjectChange], Iterator[Risk]]
+RuleOfBuilds: TypeAlias = Callable[[ObjectChange, Context], Iterator[Risk]]

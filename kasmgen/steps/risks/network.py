@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from kasmgen.model import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.review.fields import same
 from kasmgen.steps.risks.reading import containers, get, items, mapping, pod_spec, short, texts
-from kasmgen.yamlio import Yaml
 
 _OPEN_TYPES = ("LoadBalancer", "NodePort")
-_ANY = "anything"
 
 
 def exposed(change: ObjectChange) -> Iterator[Risk]:
     """New ways in from outside, and barriers that fall."""
     kind, old, new = change.id.kind, change.old or {}, change.new or {}
-    if kind == "NetworkPolicy" and change.op == "remove":
-        yield _warn("the NetworkPolicy is removed: what it kept away can connect")
     if change.op == "remove":
         return
     if kind == "Service":
@@ -28,8 +23,6 @@ def exposed(change: ObjectChange) -> Iterator[Risk]:
         yield from _ingress(old, new)
     elif kind in ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Gateway", "IngressRoute", "VirtualService"):
         yield from _route(change)
-    elif kind == "NetworkPolicy" and change.op != "add":
-        yield from _policy(old, new)
     yield from _host_network(old, new)
 
 
@@ -93,50 +86,6 @@ def _route(change: ObjectChange) -> Iterator[Risk]:
         yield _warn(f"a new {change.id.kind} leads into the cluster")
     elif not same(get(change.old, "spec"), get(change.new, "spec")):
         yield Risk("exposed", "info", f"what the {change.id.kind} lets in changes")
-
-
-# --- network policies ----------------------------------------------------
-
-
-def _policy(old: Object, new: Object) -> Iterator[Risk]:
-    if not same(get(old, "spec.podSelector"), get(new, "spec.podSelector")):
-        yield _warn("the NetworkPolicy covers other pods: those that it leaves are open")
-    for direction, side, word in (("Ingress", "from", "in"), ("Egress", "to", "out")):
-        if not _covers(old, direction):
-            continue
-        if not _covers(new, direction):
-            yield _warn(f"the NetworkPolicy does not limit traffic {word} any more")
-        elif wider := _widened(_allowed(old, direction, side), _allowed(new, direction, side)):
-            yield _warn(f"traffic {word} is allowed that was not: {short(wider, 2)}")
-
-
-def _covers(policy: Object, direction: str) -> bool:
-    types = texts(policy, "spec.policyTypes")
-    if types:
-        return direction in types
-    return direction == "Ingress" or get(policy, "spec.egress") is not None
-
-
-def _allowed(policy: Object, direction: str, side: str) -> set[tuple[str, str]]:
-    """(peer, port) of everything that is let through."""
-    found: set[tuple[str, str]] = set()
-    for rule in items(policy, f"spec.{direction.lower()}"):
-        peers = [_text(peer) for peer in items(rule, side)] or [_ANY]
-        ports = [f"{p.get('port', 'any port')}/{p.get('protocol') or 'TCP'}" for p in items(rule, "ports")] or [_ANY]
-        found |= {(peer, port) for peer in peers for port in ports}
-    return found
-
-
-def _widened(old: set[tuple[str, str]], new: set[tuple[str, str]]) -> list[str]:
-    return [
-        f"{peer} on {port}" if port != _ANY else f"{peer} on every port"
-        for peer, port in sorted(new)
-        if not any((p, q) in old for p in (peer, _ANY) for q in (port, _ANY))
-    ]
-
-
-def _text(peer: Yaml) -> str:
-    return json.dumps(peer, sort_keys=True)
 
 
 # --- ports of the node ---------------------------------------------------
