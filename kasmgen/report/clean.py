@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from kasmgen.errors import InputError
 from kasmgen.model import Secret
 from kasmgen.steps.review.guard import MASK, masker
-from kasmgen.yamlio import Yaml, dump
+from kasmgen.yamlio import Yaml, dump, load
 
 SEALED = "(sealed)"
 _CIPHERTEXT = re.compile(r"ENC\[AES256_GCM,data:[^\]]*\]")
+_PRINTABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
 # C0 and C1 controls but tab and newline; what reorders, joins or hides text (CVE-2021-42574);
 # line ends that only some programs see; halves of characters, which cannot be encoded.
 _UNSAFE = re.compile(
@@ -31,6 +33,16 @@ def _written_out(found: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def _reads_as_itself(text: str) -> bool:
+    """Whether YAML without quotes gives the same text. The writer of files quotes more, for other readers."""
+    if not _PRINTABLE.fullmatch(text):
+        return False
+    try:
+        return bool(load(text) == text)
+    except InputError:
+        return False
+
+
 class Cleaner:
     """Takes out of every text what must not be shown; `known` are the values of Secrets."""
 
@@ -46,10 +58,15 @@ class Cleaner:
         return self.block(text).replace("\n", "\\n").replace("\t", "\\t")
 
     def value(self, value: Yaml) -> str:
-        """A value as a reader expects it: text of several lines as it is, all else as YAML."""
+        """A value as a reader expects it: text as it is, all else as YAML.
+
+        Text that YAML would take for something else stands in quotes, as the number 1 and
+        the text "1" are not the same.
+        """
         if isinstance(value, str) and "\n" in value:
             return self.block(value)
-        return neutralise(dump(self._tree(value)))
+        shown = self._tree(value)
+        return shown + "\n" if isinstance(shown, str) and _reads_as_itself(shown) else neutralise(dump(shown))
 
     def _hide(self, text: str) -> str:
         if "ENC[" in text:

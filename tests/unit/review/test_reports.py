@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from importlib import resources
+from typing import Any
 
 import jsonschema
 import pytest
@@ -17,6 +18,7 @@ from markdown_it import MarkdownIt
 
 from kasmgen.errors import InputError
 from kasmgen.report import html, jsonout, markdown, text
+from kasmgen.report.clean import Cleaner
 from kasmgen.steps.review import Report, compare_builds, group
 from tests.unit.review.builds import Build, deployment, edited, pairs_of_builds, plain, sealed
 from tests.unit.review.samples import HOSTILE, MAIN, diff, hostile_report, report
@@ -341,3 +343,16 @@ def test_json_follows_its_schema() -> None:
 
 def test_hostile_texts_do_reach_the_reports() -> None:
     assert len(HOSTILE) == len([e for e in hostile_report().environments if e.state == "changed"])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *((text, text) for text in ("1h", "10m", "5m0s", "2026-01-01", "12:30", "registry.example/x:1", "a b")),
+        *((text, f'"{text}"') for text in ("1.0", "0755", "yes", "null", "1e3", "", " a", "{}", "a: b", "a #b")),
+        *((value, text) for value, text in ((1, "1"), (True, "true"), (1.5, "1.5"), ([], "[]"), (None, "null"))),
+        ('"1.0"', '"\\"1.0\\""'),
+    ],
+)
+def test_quotes_tell_text_from_what_else_it_could_be_and_nothing_more(value: Any, shown: str) -> None:
+    assert Cleaner(()).value(value) == shown + "\n"
