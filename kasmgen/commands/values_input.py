@@ -20,8 +20,10 @@ from kasmgen.yamlio import Yaml
 
 def read(files: Sequence[str], sets: Sequence[str]) -> dict[str, Yaml]:
     """Files over each other in their order ("-" is standard input), then every `--set`."""
-    layers = [_file(name) for name in files]
-    return v.merge(*layers, *(v.parse_set(expression) for expression in sets))
+    given = v.merge(*(_file(name) for name in files))
+    for expression in sets:
+        given = v.parse_set(expression, onto=given)
+    return given
 
 
 _PATH = re.compile(r"at '/([^']*)'|: values\.([\w.-]+): a mapping")

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from kasmgen import yamlio
+from kasmgen.commands import values_input
 from kasmgen.errors import InputError, ToolError
 from kasmgen.model import Chart
 from kasmgen.steps import normalise, schema
@@ -353,6 +355,20 @@ def test_whoever_asks_and_is_gone_leaves_no_render_behind(tmp_path: Path) -> Non
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.close()
         assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(
+    "sets", [["l[1]=9"], ["l[4]=x"], ["m.a=x", "m.a=null"], ["l={a,b}", "l[1]=c"], ["l[0].n=1", "l[0].o=2"]]
+)
+def test_set_over_files_is_what_helm_makes_of_both(tmp_path: Path, sets: list[str]) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("l: [1, {n: 0}, 3]\nm: {a: {b: 1}, k: v}\n")
+    chart = make(tmp_path, {"templates/x.yaml": MAP % ("x", "{{ toJson .Values | quote }}")})
+    ours = values_input.read([str(values)], sets)
+    argv = [program("helm"), "template", "x", chart.path, "--values", str(values)]
+    done = subprocess.run([*argv, *(w for s in sets for w in ("--set", s))], capture_output=True, check=True)
+    theirs = [document.value for document in yamlio.load_all(done.stdout.decode(), "helm")]
+    assert json.loads(theirs[0]["data"]["v"]) == json.loads(data(library(), chart, **ours)["v"])
 
 
 # --- which engine ---------------------------------------------------------------------------
