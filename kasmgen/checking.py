@@ -190,12 +190,12 @@ class _Round:
                     present[path] = content
         missing = {path: what for result in results.values() for path, what in result.missing.items()}
         folders = {places.environment(p) for p in self.tree.files if p.startswith(f"{config.CLUSTERS}/")}
-        orphans = sorted(
-            f"{config.CLUSTERS}/{name}/kasm.yaml"
-            for name in folders - set(self.space.environments)
+        orphans = {
+            f"{config.CLUSTERS}/{name}/kasm.yaml": f"{places.overlay(name)}/kustomization.yaml" in self.tree.files
+            for name in sorted(folders - set(self.space.environments))
             if f"{config.CLUSTERS}/{name}/kasm.yaml" in self.tree.files
-        )
-        return generated.Generated(planned, present, missing, tuple(orphans))
+        }
+        return generated.Generated(planned, present, missing, orphans)
 
     # --- one environment ---
 
@@ -221,24 +221,29 @@ class _Round:
 
     def _changes(self, results: Mapping[str, Examined]) -> Iterator[Finding]:
         past = self._past
-        if past is None or not past.changed:
+        # Whoever asks for some environments does not ask for those that are gone.
+        every = set(self.tree.environments)
+        gone = past.gone - every if past and set(self.names) == every else frozenset()
+        if past is None or not (past.changed or gone):
             return
         root = self.kitchen.directory / "past"
         history.write(self.space.repo, past, root)
         place = root / self.space.prefix
 
         def one(name: str) -> list[Finding]:
-            return list(self._changes_of(name, place, past, results[name]))
+            new = results[name].built.objects if name in results else {}
+            return list(self._changes_of(name, place, past, new, gone=name in gone))
 
-        for found in in_parallel(one, sorted(past.changed)):
+        for found in in_parallel(one, sorted(past.changed | gone)):
             yield from found
 
-    def _changes_of(self, name: str, root: Path, past: history.Past, result: Examined) -> Iterator[Finding]:
+    def _changes_of(
+        self, name: str, root: Path, past: history.Past, new: Mapping[ResourceId, Object], *, gone: bool
+    ) -> Iterator[Finding]:
         old = history.build(root, name, self.kitchen.cache)
-        new = result.built.objects
         if isinstance(old, KasmgenError):
             self.skipped.append(f"{name} did not build at {past.shown}, so nothing is known of what changed since")
-        elif old and new:
+        elif old and (new or gone):
             found = assess(compare_builds(old, new), Context(old, new))
             yield from run(changes.RULES, changes.Changes(name, past.shown, found))
 

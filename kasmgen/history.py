@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,14 +13,20 @@ from kasmgen.model import Object, ResourceId
 from kasmgen.steps.checks import leaks, places
 from kasmgen.tools import git, gitindex
 
+_BUILT = "kustomization.yaml"
+
 
 @dataclass(frozen=True)
 class Past:
-    """An earlier revision. shown: what to call it. changed: environments that may differ since."""
+    """An earlier revision. shown: what to call it. changed: environments that may differ since.
+
+    gone: environments that it has and the work tree has not.
+    """
 
     commit: str
     shown: str
     changed: frozenset[str] = field(default=frozenset())
+    gone: frozenset[str] = field(default=frozenset())
 
 
 def find(repo: git.Repository, prefix: str, names: Sequence[str], base: str) -> Past | None:
@@ -32,13 +38,18 @@ def find(repo: git.Repository, prefix: str, names: Sequence[str], base: str) -> 
         commit = gitindex.commit_of(repo, base)
         if commit is None:
             raise InputError(f"--base: {base} is no revision of this repository", hint="a shallow clone lacks history")
-        return Past(commit, base, _changed(repo, prefix, names, commit))
+        return _past(repo, prefix, names, commit, base)
     for candidate in _upstream():
         commit = gitindex.merge_base(repo, candidate)
         if commit is not None:
-            return Past(commit, candidate.removeprefix("refs/remotes/"), _changed(repo, prefix, names, commit))
+            return _past(repo, prefix, names, commit, candidate.removeprefix("refs/remotes/"))
     commit = git.head(repo)
-    return Past(commit, "HEAD", _changed(repo, prefix, names, commit)) if commit else None
+    return _past(repo, prefix, names, commit, "HEAD") if commit else None
+
+
+def _past(repo: git.Repository, prefix: str, names: Sequence[str], commit: str, shown: str) -> Past:
+    differing = gitindex.differing(repo, commit)
+    return Past(commit, shown, _changed(differing, prefix, names), _gone(repo, differing, prefix))
 
 
 def _upstream() -> list[str]:
@@ -48,10 +59,10 @@ def _upstream() -> list[str]:
     return [*said, "@{upstream}", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master"]
 
 
-def _changed(repo: git.Repository, prefix: str, names: Sequence[str], commit: str) -> frozenset[str]:
+def _changed(differing: Iterable[str], prefix: str, names: Sequence[str]) -> frozenset[str]:
     start = f"{prefix}/" if prefix else ""
     touched: set[str] = set()
-    for whole in gitindex.differing(repo, commit):
+    for whole in differing:
         path = whole.removeprefix(start)
         if not whole.startswith(start) or not path.startswith((f"{config.OVERLAYS}/", f"{config.CLUSTERS}/")):
             # An overlay may refer to anything else in the repository.
@@ -61,6 +72,18 @@ def _changed(repo: git.Repository, prefix: str, names: Sequence[str], commit: st
         if path.startswith(f"{config.OVERLAYS}/"):
             touched.add(places.environment(path))
     return frozenset(touched) & frozenset(names)
+
+
+def _gone(repo: git.Repository, differing: Iterable[str], prefix: str) -> frozenset[str]:
+    """Environments whose kustomization.yaml is not there any more."""
+    start = f"{prefix}/" if prefix else ""
+    found: set[str] = set()
+    for whole in differing:
+        path = whole.removeprefix(start)
+        built = whole.startswith(start) and path == f"{places.overlay(places.environment(path))}/{_BUILT}"
+        if built and not (repo.root / whole).exists():
+            found.add(places.environment(path))
+    return frozenset(found)
 
 
 def write(repo: git.Repository, past: Past, into: Path) -> None:
@@ -79,7 +102,7 @@ def write(repo: git.Repository, past: Past, into: Path) -> None:
 def build(root: Path, name: str, cache: verify.ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
     """What the environment built to then; None if it was not there, an error if it did not build."""
     directory = places.overlay(name)
-    if not (root / directory / "kustomization.yaml").is_file():
+    if not (root / directory / _BUILT).is_file():
         return None
     try:
         return verify.build(root, directory, cache)

@@ -21,6 +21,7 @@ _SIGNS = {"error": "🛑", "warning": "⚠️", "info": "🔹", None: "▫️"}
 _MOST_ENVIRONMENTS = 4
 _MOST_ROWS = 25
 _MOST_RISKS = 30
+_MOST_WHOLE = 10
 _MOST_LINES = 80
 _LONGEST_RUN = 30
 _MOST_FIELDS = 60
@@ -39,12 +40,11 @@ def render(report: Report, max_bytes: int = MAX_BYTES, full_report: str = "the f
     shown = view(report)
     out = _Budget(max_bytes - _FOR_THE_TAIL)
     left_out = [what for what, piece in _summary(shown) if not out.add(piece)]
-    single, summed = words.by_environment_state(shown)
-    if single:
+    single, whole = words.by_environment_state(shown)
+    if single or whole:
         out.add("### Objects\n")
     missing = [entry for entry in single if not out.add(_block(entry, shown))]
-    if summed:
-        out.add(f"Whole environments come or go: {_escape(words.whole_environments(summed))}.\n")
+    missing += [entry for together in whole if not out.add(_whole(together)) for entry in together.entries]
     if shown.quiet:
         out.add(f"{words.count(len(shown.quiet), 'more change')} of versions, order and own marks only.\n")
     return out.text + _tail(left_out, missing, full_report)
@@ -170,7 +170,7 @@ def _table(shown: ReportView) -> str:
 
 def _risks(shown: ReportView) -> Iterator[str]:
     # That everything goes when its environment goes is one line further down, and not one for each object.
-    single, _ = words.by_environment_state(shown)
+    single, whole = words.by_environment_state(shown)
     found = [(risk, entry) for entry in single for risk in entry.risks if risk.severity != "info"]
     found.sort(key=lambda pair: pair[0].severity != "error")
     for risk, entry in found[:_MOST_RISKS]:
@@ -180,6 +180,18 @@ def _risks(shown: ReportView) -> Iterator[str]:
         yield f"- {_SIGNS[risk.severity]} {name}: {words_} _({where})_"
     if len(found) > _MOST_RISKS:
         yield f"- {words.count(len(found) - _MOST_RISKS, 'more risk')}"
+    yield from _risks_of_whole(whole)
+
+
+def _risks_of_whole(whole: Sequence[words.WholeEnvironments]) -> Iterator[str]:
+    told = [(together, *group) for together in whole for group in together.groups()]
+    found = [(together, severity, fate, kinds) for together, severity, fate, kinds in told if severity]
+    for together, severity, fate, kinds in found[:_MOST_WHOLE]:
+        names = _names([_cut(name) for name in together.environments], _MOST_ENVIRONMENTS)
+        listed = _escape(_cut("; ".join(kinds), 240))
+        yield f"- {_SIGNS[severity]} {words.OPS[together.op]} with {names}: **{_escape(fate)}**: {listed}"
+    if len(found) > _MOST_WHOLE:
+        yield f"- {words.count(len(found) - _MOST_WHOLE, 'more risk')} of environments that go"
 
 
 # --- objects -------------------------------------------------------------
@@ -194,6 +206,18 @@ def _block(entry: EntryView, shown: ReportView) -> str:
         summary += f" · <b>{_html(risks)}</b>"
     body = "\n".join(_body(entry))
     return f"<details><summary>{summary}</summary>\n\n{body}\n</details>\n"
+
+
+def _whole(together: words.WholeEnvironments) -> str:
+    worst = next((severity for severity, _, _ in together.groups() if severity), None)
+    lines = []
+    for severity, fate, kinds in together.groups():
+        if severity:
+            lines.append(f"{_SIGNS[severity]} **{_escape(fate)}**\n")
+        lines += [f"- {_escape(_cut(line, 1200))}" for line in kinds]
+        lines.append("")
+    summary = f"{_SIGNS[worst]} {_html(_cut(together.title(_MOST_ENVIRONMENTS), 300))}"
+    return f"<details><summary>{summary}</summary>\n\n" + "\n".join(lines) + "\n</details>\n"
 
 
 def _body(entry: EntryView) -> Iterator[str]:

@@ -63,13 +63,13 @@ def _report(shown: ReportView, full: bool) -> Iterator[list[_Styled]]:
     if shown.base or shown.head:
         yield [(f"{shown.base or '?'} → {shown.head or '?'}", "dim")]
     yield from _environments(shown)
-    single, summed = words.by_environment_state(shown)
+    single, whole = words.by_environment_state(shown)
     for entry in single:
         yield []
         yield from _entry(entry, shown, full)
-    if summed:
+    for together in whole:
         yield []
-        yield [("In environments that come or go as a whole: ", ""), (words.whole_environments(summed), "")]
+        yield from _whole(together)
     if shown.quiet:
         yield []
         yield [(f"{words.count(len(shown.quiet), 'more change')} of versions, order and own marks only", "dim")]
@@ -113,6 +113,15 @@ def _entry(entry: EntryView, shown: ReportView, full: bool) -> Iterator[list[_St
         yield [(f"    {words.count(len(entry.lines), 'line')} of YAML", "dim")]
     if folded := words.folded_line(entry):
         yield [(f"    not shown: {folded}", "dim")]
+
+
+def _whole(together: words.WholeEnvironments) -> Iterator[list[_Styled]]:
+    sign = words.SIGNS[together.op]
+    yield [(f"{sign} {together.title(_MOST_ENVIRONMENTS)}", f"bold {_OPS[together.op]}")]
+    for severity, fate, kinds in together.groups():
+        if severity:
+            yield [(f"    {severity}: {fate}", _SEVERITY[severity])]
+        yield from ([(f"{'        ' if severity else '    '}{line}", "")] for line in kinds)
 
 
 def _field(field: FieldView, full: bool) -> Iterator[list[_Styled]]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from kasmgen.report.view import EntryView, EnvironmentView, ReportView
-from kasmgen.steps.review.changes import Certificate, SecretChange
+from kasmgen.steps.review.changes import Certificate, SecretChange, Severity
+from kasmgen.steps.review.group import goes_along
 from kasmgen.steps.risks import TITLES
+
+_MOST_NAMES = 20
 
 OPS = {"add": "added", "remove": "removed", "change": "changed", "rename": "renamed"}
 SIGNS = {"add": "+", "remove": "-", "replace": "~", "move": "↕", "change": "~", "rename": "→"}
@@ -127,26 +131,53 @@ def folded_line(entry: EntryView) -> str:
     return ", ".join(f"{reason} ({number:,})" for reason, number in entry.folded)
 
 
-def by_environment_state(view: ReportView) -> tuple[list[EntryView], list[EntryView]]:
-    """(entries to tell one by one, entries that only say that a whole environment comes or goes)."""
+def by_environment_state(view: ReportView) -> tuple[list[EntryView], list[WholeEnvironments]]:
+    """(entries to tell one by one, what only comes or goes with its environment)."""
     whole = {environment.name for environment in view.environments if environment.state in ("added", "removed")}
     single: list[EntryView] = []
-    summed: list[EntryView] = []
+    along: dict[tuple[str, tuple[str, ...]], list[EntryView]] = {}
     for entry in view.shown:
-        together = whole.issuperset(entry.environments) and entry.severity != "error"
-        (summed if together else single).append(entry)
-    return single, summed
+        if whole.issuperset(entry.environments) and goes_along(entry.risks):
+            along.setdefault((entry.op, entry.environments), []).append(entry)
+        else:
+            single.append(entry)
+    return single, [WholeEnvironments(op, names, tuple(entries)) for (op, names), entries in along.items()]
 
 
-def whole_environments(entries: Iterable[EntryView]) -> str:
-    """How many objects of which kind come and go: "added 3 Deployment, 2 Service"."""
-    found: dict[str, dict[str, int]] = {}
+@dataclass(frozen=True)
+class WholeEnvironments:
+    """Objects that come or go with these environments."""
+
+    op: str
+    environments: tuple[str, ...]
+    entries: tuple[EntryView, ...]
+
+    def title(self, most: int) -> str:
+        """`Removed with environment test: 44 objects`."""
+        names = f"environment{'' if len(self.environments) == 1 else 's'} {listed(self.environments, most)}"
+        return f"{OPS[self.op].capitalize()} with {names}: {count(len(self.entries), 'object')}"
+
+    def groups(self) -> list[tuple[Severity | None, str, list[str]]]:
+        """(severity, what becomes of them, "Service (2): a, b" for each kind); every object is in one."""
+        found: dict[tuple[Severity | None, str], list[EntryView]] = {}
+        for entry in self.entries:
+            risk = next((risk for risk in entry.risks if risk.id in _FATES), None)
+            fate = (risk.severity, f"{title(risk.id)}: {_FATES[risk.id]}") if risk else (None, "")
+            found.setdefault(fate, []).append(entry)
+        return [(severity, words, _by_kind(entries)) for (severity, words), entries in found.items()]
+
+
+_FATES = {
+    "pruned": "Flux deletes them from the cluster",
+    "stays-behind": "Flux leaves them in the cluster (prune: disabled); delete them by hand",
+}
+
+
+def _by_kind(entries: Iterable[EntryView]) -> list[str]:
+    of_kind: dict[str, list[str]] = {}
     for entry in entries:
-        of_kind = found.setdefault(OPS[entry.op], {})
-        of_kind[entry.kind] = of_kind.get(entry.kind, 0) + 1
-    return "; ".join(f"{op} {_numbered(of_kind)}" for op, of_kind in sorted(found.items()))
-
-
-def _numbered(of_kind: dict[str, int]) -> str:
-    ordered = sorted(of_kind.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{number:,} {kind}" for kind, number in ordered)
+        of_kind.setdefault(entry.kind, []).append(entry.name)
+    return [
+        f"{kind}{f' ({len(names):,})' if len(names) > 1 else ''}: {listed(names, _MOST_NAMES)}"
+        for kind, names in sorted(of_kind.items())
+    ]

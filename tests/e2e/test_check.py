@@ -382,6 +382,35 @@ def test_damage_is_found(prod: Machine, what: str) -> None:
 # --- several environments, and names -------------------------------------------
 
 
+def test_an_environment_that_goes_is_compared_with_what_it_was(prod: Machine) -> None:
+    prod.git("rm", "-rq", "overlays/prod", "clusters/prod")
+    (left,) = found(prod, code=0)
+    assert (left["rule"], left["severity"], left["environment"]) == ("KG703", "warning", "prod")
+    assert "StatefulSet kasm-db-statefulset" in left["object"]
+    assert "kasm-db-data" in left["message"]
+
+
+def test_a_claim_that_goes_with_its_environment_is_an_error(prod: Machine) -> None:
+    claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: own, namespace: kasm}\n"
+    own_resource(prod, claim + "spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n")
+    prod.git("add", "-A")
+    prod.git("commit", "-qm", "own claim")
+    prod.git("rm", "-rq", "overlays/prod", "clusters/prod")
+    lost = [item for item in found(prod) if item["rule"] == "KG701"]
+    assert [item["object"].split()[0] for item in lost] == ["PersistentVolumeClaim"]
+    assert "Flux deletes it, and the storage with it" in lost[0]["message"]
+
+
+def test_an_environment_without_its_inputs_that_flux_still_applies_is_told(prod: Machine) -> None:
+    (prod.root / "overlays/prod/environment.yaml").unlink()
+    (lost,) = (item for item in found(prod) if item["rule"] == "KG107")
+    assert "overlays/prod/environment.yaml is not there: Flux still applies overlays/prod" in lost["message"]
+    assert "restore overlays/prod/environment.yaml" in lost["nextStep"]
+    shutil.rmtree(prod.root / "overlays/prod")
+    (lost,) = (item for item in found(prod) if item["rule"] == "KG107")
+    assert "its overlay is gone" in lost["message"]
+
+
 def test_one_broken_environment_does_not_hide_the_others(prod: Machine) -> None:
     _bad_values(prod)
     shutil.copytree(prod.root / "overlays/prod", prod.root / "overlays/dev")

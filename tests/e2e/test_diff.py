@@ -198,6 +198,11 @@ def environment_removed(machine: Machine) -> None:
     commit(machine)
 
 
+def database_removed(machine: Machine) -> None:
+    machine.git("rm", "-rq", "overlays/prod", "clusters/prod")
+    commit(machine)
+
+
 def chart(machine: Machine) -> None:
     write_chart(machine, NEW_CHART)
     commit(machine)
@@ -211,7 +216,7 @@ def flux_interval(machine: Machine) -> None:
 
 CASES = [
     *(("kasm", change) for change in (host_name, size_up, size_down, image_tag, toggle_off, sealed_value)),
-    *(("kasm", change) for change in (recipient, certificate, flux_interval)),
+    *(("kasm", change) for change in (recipient, certificate, flux_interval, database_removed)),
     *(("notes", change) for change in (environment_added, environment_removed, chart)),
 ]
 

@@ -60,7 +60,7 @@ def test_inputs_secrets_and_orphans() -> None:
     found = list(run(generated.RULES, generated.Generated(unreadable=(("", error),))))
     assert [(f.rule, f.message, f.next_step) for f in found] == [("KG101", "kasmgen.yaml: no", "do this")]
     assert rules(generated.RULES, generated.Generated(missing={"overlays/p/secrets/s": "lacks k"})) == ["KG106"]
-    assert rules(generated.RULES, generated.Generated(orphans=("clusters/old/kasm.yaml",))) == ["KG107"]
+    assert rules(generated.RULES, generated.Generated(orphans={"clusters/old/kasm.yaml": True})) == ["KG107"]
 
 
 # --- 2xx -----------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kasmgen.steps.checks import places
-from kasmgen.steps.checks.rule import ERROR, Hit, Rule
+from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule, Severity
 from kasmgen.steps.review.changes import ObjectChange
 
 
@@ -19,15 +19,14 @@ class Changes:
     changes: tuple[ObjectChange, ...]
 
 
-def _with(risk_ids: Iterable[str]) -> Callable[[Changes], Iterator[Hit]]:
-    """Hits for the risks of these kinds that are errors."""
-    wanted = frozenset(risk_ids)
+def _with(risk_id: str, severity: Severity = ERROR) -> Callable[[Changes], Iterator[Hit]]:
+    """Hits for the risks of this kind that are as bad as that."""
 
     def check(context: Changes) -> Iterator[Hit]:
         path = f"{places.overlay(context.environment)}/kustomization.yaml"
         for change in context.changes:
             for risk in change.risks:
-                if risk.id in wanted and risk.severity == ERROR:
+                if (risk.id, risk.severity) == (risk_id, severity):
                     message = f"{risk.reason} (since {context.base})"
                     yield Hit(message, path, str(change.id), context.environment)
 
@@ -41,7 +40,7 @@ RULES: tuple[Rule[Changes], ...] = (
         "a database or claim would be lost",
         "The change deletes a StatefulSet, a claim or a namespace with data, makes one anew, or mounts another.",
         "keep the object, or move the data first and switch this rule off for that one change",
-        _with(["data-at-risk"]),
+        _with("data-at-risk"),
     ),
     Rule(
         "KG702",
@@ -50,6 +49,15 @@ RULES: tuple[Rule[Changes], ...] = (
         "The API server refuses to change it, so Flux fails with this and everything after it: selectors of "
         "workloads, most fields of a StatefulSet or claim, the template of a Job without Flux's force annotation.",
         "leave the field as it is, or give the object another name",
-        _with(["immutable-field"]),
+        _with("immutable-field"),
+    ),
+    Rule(
+        "KG703",
+        WARNING,
+        "a database or claim is left alone",
+        "The change takes a database, a claim or what protects one out of the repository, or lets pods mount another "
+        "claim. Nothing is deleted by that alone.",
+        "make sure that the data is not needed any more, or moved",
+        _with("data-at-risk", WARNING),
     ),
 )

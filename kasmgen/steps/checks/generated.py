@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from kasmgen.errors import KasmgenError
 from kasmgen.steps import mark
 from kasmgen.steps.checks import places
-from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
+from kasmgen.steps.checks.rule import ERROR, Hit, Rule
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,15 @@ class Generated:
 
     planned: path -> content that the inputs ask for. present: the same paths and generated
     files that nobody asked for -> content on disk, None if there is none. missing: Secrets
-    that the chart asks for -> what would happen to them. orphans: Flux objects without an
-    environment. unreadable: why the inputs cannot be read.
+    that the chart asks for -> what would happen to them. orphans: files of Flux objects
+    without an environment.yaml -> whether the overlay that they apply is still there.
+    unreadable: why the inputs cannot be read.
     """
 
     planned: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     present: Mapping[str, bytes | None] = field(default_factory=dict, repr=False)
     missing: Mapping[str, str] = field(default_factory=dict)
-    orphans: tuple[str, ...] = ()
+    orphans: Mapping[str, bool] = field(default_factory=dict)
     unreadable: tuple[tuple[str, KasmgenError], ...] = ()
 
 
@@ -80,7 +81,15 @@ def secrets(generated: Generated) -> Iterator[Hit]:
 
 
 def orphans(generated: Generated) -> Iterator[Hit]:
-    return (Hit("it belongs to no environment", path) for path in generated.orphans)
+    for path, applied in generated.orphans.items():
+        overlay = places.overlay(places.environment(path))
+        if applied:
+            what = f"Flux still applies {overlay}, but nobody renders or checks that any more"
+            step = f"restore {overlay}/environment.yaml; or remove {path} and {overlay}, once the deployment may go"
+        else:
+            what = "its overlay is gone; removing it, too, makes Flux delete the deployment"
+            step = f"restore {overlay}; or remove {path}, once the deployment may go"
+        yield Hit(f"{overlay}/environment.yaml is not there: {what}", path, "", places.environment(path), 0, step)
 
 
 _RENDER = "run `kasmgen render` and commit what it changes"
@@ -139,10 +148,10 @@ RULES: tuple[Rule[Generated], ...] = (
     ),
     Rule(
         "KG107",
-        WARNING,
+        ERROR,
         "Flux objects without an environment",
-        "Objects below `clusters/` belong to no environment. They still reconcile; removing them makes Flux delete "
-        "what they applied.",
+        "Objects below `clusters/` belong to no environment.yaml. Flux still reconciles them, with what nobody "
+        "renders or checks any more; removing them makes Flux delete what they applied.",
         "remove them once the deployment may go, or restore the environment",
         orphans,
     ),

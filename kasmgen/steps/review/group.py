@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from kasmgen.model import ResourceId, Secret
-from kasmgen.steps.review.changes import SEVERITIES, ObjectChange, Severity
+from kasmgen.steps.review.changes import SEVERITIES, ObjectChange, Risk, Severity
 from kasmgen.steps.review.guard import SECTIONS
 from kasmgen.steps.review.secrets import public_part
 from kasmgen.yamlio import Yaml
@@ -127,11 +127,21 @@ def _entries(built: Mapping[str, tuple[ObjectChange, ...]]) -> list[Entry]:
     ]
 
 
+def goes_along(risks: Iterable[Risk]) -> bool:
+    """Whether it says enough of an object that it comes or goes with its environment."""
+    return all(risk.severity == "info" or risk.id in _GOES_ALONG for risk in risks)
+
+
+# What is true of everything in an environment that goes.
+_GOES_ALONG = frozenset(["pruned", "stays-behind"])
+
+
 def _weight(entry: Entry, whole: set[str]) -> tuple[int, bool, bool, ResourceId, str, tuple[str, ...]]:
     """Worst first; what only comes or goes with its environment after what changes in one that stays."""
     severity, change = entry.change.severity, entry.change
     rank = SEVERITIES.index(severity) if severity else len(SEVERITIES)
-    return rank, whole.issuperset(entry.environments), change.folded, change.id, change.op, entry.environments
+    along = whole.issuperset(entry.environments) and goes_along(change.risks)
+    return rank, along, change.folded, change.id, change.op, entry.environments
 
 
 def _digest(change: ObjectChange) -> str:

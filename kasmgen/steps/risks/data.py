@@ -56,12 +56,20 @@ def _gone(change: ObjectChange) -> Iterator[Risk]:
         yield _error(f"the definition is {renamed}: all objects of that kind are deleted in the whole cluster")
     elif kind == "StatefulSet" and (claims := _templates(old)):
         yield from _statefulset_gone(old, claims, kept, renamed)
+    elif kept and (kind in ("PersistentVolumeClaim", "PersistentVolume") or (change.id.group, kind) in _DATABASES):
+        yield _alone("with its data")
     elif kind == "Deployment" and (claims := _claims(old)) and change.op == "remove" and not kept:
         yield Risk("data-at-risk", "warning", f"nothing uses the claim {short(claims)} any more")
 
 
+def _alone(what: str) -> Risk:
+    words = f"it leaves the repository; Flux keeps it in the cluster {what}, but nothing looks after it any more"
+    return Risk("data-at-risk", "warning", words)
+
+
 def _statefulset_gone(old: Object, claims: list[str], kept: bool, renamed: str) -> Iterator[Risk]:
     if kept:
+        yield _alone(f"with its claims ({short(claims)})")
         return
     if get(old, f"{_POLICY}.whenDeleted") == "Delete":
         yield _error(f"it is {renamed} and its claims ({short(claims)}) are deleted with it (whenDeleted: Delete)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kasmgen.model import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.risks.reading import get, kept_by_flux
 
@@ -18,11 +19,23 @@ def pruned(change: ObjectChange) -> Iterator[Risk]:
             "stays-behind", "info", f"Flux leaves{name or ' it'} in the cluster (prune: disabled); delete it by hand"
         )
     elif change.op == "rename":
-        yield Risk(
-            "pruned", "info" if change.id.kind == "Job" else "warning", f"Flux deletes{name} and makes the new one"
-        )
+        words = f"Flux deletes{name} and makes the new one{_applied(change.old or {})}"
+        yield Risk("pruned", "info" if change.id.kind == "Job" else "warning", words)
     else:
-        yield Risk("pruned", "warning", "Flux deletes it from the cluster")
+        yield Risk("pruned", "warning", f"Flux deletes it from the cluster{_applied(change.old or {})}")
+
+
+def _applied(old: Object) -> str:
+    """What goes with a Flux Kustomization, in words.
+
+    Source: the kustomize-controller's finalizer, which prunes the inventory.
+    """
+    if old.get("kind") != "Kustomization" or not str(old.get("apiVersion")).startswith("kustomize.toolkit.fluxcd.io/"):
+        return ""
+    policy = get(old, "spec.deletionPolicy") or "MirrorPrune"
+    if policy == "Orphan" or (policy == "MirrorPrune" and get(old, "spec.prune") is not True):
+        return "; what it applied stays"
+    return f", and with it all that it applied from {get(old, 'spec.path') or './'}, but what says prune: disabled"
 
 
 def jobs(change: ObjectChange) -> Iterator[Risk]:

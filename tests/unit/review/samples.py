@@ -125,4 +125,9 @@ def hostile_report() -> Report:
             plain("Service", f"n{text}", spec={"type": "NodePort", "x": text}),
         ]
         entries[f"env-{number}{text}"] = diff(old, new)
-    return group(entries, failed={f"broken{HOSTILE[0]}": "\n".join(HOSTILE)}, base=HOSTILE[0], head=HOSTILE[6])
+    whole = [plain("Service", f"n{text}", namespace=text) for text in HOSTILE]
+    entries |= {f"gone{text}": diff(whole[number:], []) for number, text in enumerate(HOSTILE[:3])}
+    gone = [name for name in entries if name.startswith("gone")]
+    return group(
+        entries, removed=gone, failed={f"broken{HOSTILE[0]}": "\n".join(HOSTILE)}, base=HOSTILE[0], head=HOSTILE[6]
+    )

@@ -20,7 +20,7 @@ from kasmgen.errors import InputError
 from kasmgen.report import html, jsonout, markdown, text
 from kasmgen.report.clean import Cleaner
 from kasmgen.steps.review import Report, compare_builds, group
-from tests.unit.review.builds import Build, deployment, edited, pairs_of_builds, plain, sealed
+from tests.unit.review.builds import Build, deployment, edited, pairs_of_builds, plain, sealed, statefulset
 from tests.unit.review.samples import HOSTILE, MAIN, diff, hostile_report, report
 
 Render = Callable[[Report], str]
@@ -356,3 +356,44 @@ def test_hostile_texts_do_reach_the_reports() -> None:
 )
 def test_quotes_tell_text_from_what_else_it_could_be_and_nothing_more(value: Any, shown: str) -> None:
     assert Cleaner(()).value(value) == shown + "\n"
+
+
+def gone(count: int = 1) -> Report:
+    """Environments that are removed as a whole, with a database that Flux keeps and one that it deletes."""
+    kept = {"metadata": {"annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}}
+    database = statefulset("db")
+    database["metadata"] = {**database["metadata"], **kept["metadata"]}
+    objects = [
+        deployment("web"),
+        plain("Service", "front"),
+        plain("Service", "back"),
+        plain("Namespace", "kasm", namespace="", **kept),
+        plain("PersistentVolumeClaim", "files"),
+        database,
+    ]
+    names = [f"old-{i}" for i in range(count)]
+    return group({**{name: diff(objects, []) for name in names}, "stays": ()}, removed=names)
+
+
+@pytest.mark.parametrize("render", [text.render, markdown.render])
+def test_all_that_goes_with_an_environment_is_told_by_name(render: Render) -> None:
+    report = render(gone())
+    assert "1 error, 5 warnings" in report
+    for name in ("web", "front", "back", "kasm", "files", "db"):
+        assert re.search(rf"\b{name}\b", report)
+    assert "nothing looks after it any more" in report
+    assert "the storage with it" in report
+    fates = [line for line in report.splitlines() if "Flux deletes them" in line or "Flux leaves them" in line]
+    assert len(fates) == (2 if render is text.render else 4)
+    assert report.index("the storage with it") < report.index("Flux deletes them")
+
+
+def test_many_environments_that_go_leave_room_for_the_rest() -> None:
+    changes = {
+        f"e{i}": diff([plain("Service", f"service-{'x' * 60}-{i}-{j}") for j in range(40)], []) for i in range(200)
+    }
+    report = markdown.render(group(changes, removed=list(changes)))
+    assert "### Risks" in report
+    assert "190 more risks of environments that go" in report
+    assert "Cut to fit" in report
+    assert len(report.encode()) <= markdown.MAX_BYTES
