@@ -21,7 +21,7 @@ the common name
 {{- $namespace := .root.kasm.namespace -}}
 {{- $domain := .root.Values.global.clusterDomain -}}
 {{- $type := "kubernetes.io/tls" -}}
-{{- $annotations := dict -}}
+{{- $marks := dict -}}
 {{- $crt := "" -}}
 {{- $key := "" -}}
 {{- if include "kasm.certGiven" $cert -}}
@@ -45,16 +45,16 @@ the common name
   {{- $now := now | unixEpoch | int64 -}}
   {{- with lookup "v1" "Secret" $namespace $cert.name -}}
     {{- $data := .data | default dict -}}
-    {{- $marks := .metadata.annotations | default dict -}}
-    {{- $due := get $marks "kasm-single-zone/renew-after" -}}
+    {{- $stored := .metadata.annotations | default dict -}}
+    {{- $due := get $stored "kasm-single-zone/renew-after" -}}
     {{- /* The type of a Secret cannot be changed, and older charts wrote Opaque. */ -}}
     {{- $type = .type | default $type -}}
     {{- if and (get $data "tls.crt") (get $data "tls.key")
-          (eq $for (get $marks "kasm-single-zone/certificate-for" | default $for))
+          (eq $for (get $stored "kasm-single-zone/certificate-for" | default $for))
           (or (not $due) (lt $now ($due | int64))) -}}
       {{- $crt = get $data "tls.crt" -}}
       {{- $key = get $data "tls.key" -}}
-      {{- $annotations = pick $marks "kasm-single-zone/certificate-for" "kasm-single-zone/renew-after" -}}
+      {{- $marks = pick $stored "kasm-single-zone/certificate-for" "kasm-single-zone/renew-after" -}}
     {{- end -}}
   {{- end -}}
   {{- if not $crt -}}
@@ -71,12 +71,12 @@ the common name
     {{- $key = $made.Key | b64enc -}}
     {{- /* Renewed by the first upgrade in the last 30 days, or in the last third of a short life. */ -}}
     {{- $renew := add $now (mul 86400 (sub $days (min 30 (div $days 3)))) -}}
-    {{- $annotations = dict "kasm-single-zone/certificate-for" $for "kasm-single-zone/renew-after" (toString $renew) -}}
+    {{- $marks = dict "kasm-single-zone/certificate-for" $for "kasm-single-zone/renew-after" (toString $renew) -}}
   {{- end -}}
 {{- end -}}
 apiVersion: v1
 kind: Secret
-{{ template "kasm.metadata" (dict "root" .root "object" $cert.name "name" $cert.name "annotations" $annotations) }}
+{{ template "kasm.metadata" (dict "root" .root "object" $cert.name "name" $cert.name "marks" $marks) }}
 type: {{ $type }}
 data:
   tls.crt: {{ $crt }}

@@ -19,8 +19,9 @@ Argument: the root context.
 
 {{/*
 The whole block "metadata:" of an object, never of a pod template. Pass "name" for app.kubernetes.io/name, or "app"
-for kasm_app, which ConfigMaps carry in its place. The object's own annotations win over the global ones.
-Argument: dict "root" . "object" "<metadata.name>" and "name" or "app" ["annotations" <map>]
+for kasm_app, which ConfigMaps carry in its place. The object's own annotations win over the global ones, and the chart's
+marks over both; these are plain texts, and toYaml alone would take as long as all the rest.
+Argument: dict "root" . "object" "<metadata.name>" and "name" or "app" ["annotations" <map>] ["marks" <map>]
 */}}
 {{- define "kasm.metadata" -}}
 {{- $kasm := .root.kasm -}}
@@ -36,7 +37,12 @@ metadata:
     {{- end }}
   {{- if or .annotations $kasm.annotated }}
   annotations:
-    {{- toYaml (merge (dict) (.annotations | default dict) .root.Values.global.annotations) | nindent 4 }}
+    {{- toYaml (merge (dict) (.marks | default dict) (.annotations | default dict) .root.Values.global.annotations) | nindent 4 }}
+  {{- else if .marks }}
+  annotations:
+    {{- range $key, $value := .marks }}
+    {{ $key }}: {{ $value | quote }}
+    {{- end }}
   {{- end }}
 {{- end -}}
 
