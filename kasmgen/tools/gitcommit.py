@@ -116,7 +116,8 @@ def _fill_index(repo: git.Repository, index: Path, commit: str | None, paths: Se
         # What the copy knows about the files on disk spares git to read them all again.
         present = repo.git_dir / "index"
         if present.exists():
-            shutil.copyfile(present, index)
+            # With its time: a file that is as old as the index may have changed since, and git looks into it.
+            shutil.copy2(present, index)
         git.run(repo.root, "read-tree", "--reset", commit, extra=extra)
     here = {path: _is_there(repo.root / path) for path in paths}
     # Removed first: on a disk that ignores case an old spelling may be the new file.
@@ -210,7 +211,7 @@ def _index_lock(repo: git.Repository) -> Iterator[Path]:
         try:
             fresh = scratch / "index"
             if index.exists():
-                shutil.copy(index, fresh)
+                shutil.copy2(index, fresh)
             yield fresh
             if fresh.exists():
                 fresh.replace(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -384,3 +385,24 @@ def test_names_that_are_pathspecs_or_options_are_plain_names(clone: Clone) -> No
     gitcommit.commit_only(clone.repo, [f"p/{name}" for name in names], "Odd")
     assert clone.git("ls-tree", "-r", "-z", "--name-only", "HEAD", "p/").count("\0") == len(names)
     assert clone.status == ["?? p/other.yaml"]
+
+
+@pytest.mark.parametrize("changed", ["ours", "theirs"])
+def test_a_change_within_the_same_moment_as_the_index_is_seen(clone: Clone, changed: str) -> None:
+    """Git compares the content of a file that is as old as the index, as its times tell nothing."""
+    clone.commit({"ours": "1\n", "theirs": "1\n"})
+    # A change of times alone would be seen by the time of the inode, which cannot be set.
+    clone.git("config", "core.trustctime", "false")
+    moment = (1_700_000_000, 1_700_000_000)
+    os.utime(clone.root / changed, moment)
+    clone.git("update-index", "--refresh")
+    os.utime(clone.root / ".git/index", moment)
+    with (clone.root / changed).open("r+") as file:
+        file.write("2\n")
+    os.utime(clone.root / changed, moment)
+    assert clone.git("diff", "--name-only") == changed
+    if changed == "theirs":
+        clone.write("ours", "another\n")
+    assert gitcommit.commit_only(clone.repo, ["ours"], "Change") == clone.head
+    assert clone.git("diff", "--name-only", "HEAD") == ("theirs" if changed == "theirs" else "")
+    assert clone.git("show", "HEAD:ours") == ("2" if changed == "ours" else "another")
