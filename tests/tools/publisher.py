@@ -6,11 +6,13 @@ With `die` the process kills itself with SIGKILL right before its n-th operation
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +30,29 @@ _PROJECT = Path(__file__).parents[2]
 
 @dataclass
 class Operations:
-    """Counts what this process does to files and programs, and acts right before one of them."""
+    """Counts what this process does to files and programs, and acts right before one of them.
+
+    Only what the main thread does counts, and nothing that is done while garbage is
+    collected: in a process that has run other tests, both may be leftovers of those.
+    """
 
     at: int = 0
     act: Callable[[], None] = lambda: None
     seen: int = 0
     on: bool = False
+    collecting: bool = False
 
     def __post_init__(self) -> None:
         sys.addaudithook(self._note)
+        gc.callbacks.append(self._collect)
+
+    def _collect(self, phase: str, _: dict[str, int]) -> None:
+        self.collecting = phase == "start"
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self.on or not (event in OPERATIONS or (event == "open" and _writes(arguments))):
+        if not self.on or self.collecting or threading.current_thread() is not threading.main_thread():
+            return
+        if not (event in OPERATIONS or (event == "open" and _writes(arguments))):
             return
         self.seen += 1
         if self.seen == self.at:
