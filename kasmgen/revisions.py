@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -29,6 +30,8 @@ DEEPER = "fetch the history (`git fetch --unshallow`), or name the revision to c
 # kustomize quotes what a generator is given, which may be the values of a Secret.
 _LITERALS = re.compile(r"literal sources .*", re.DOTALL)
 _NAME = re.compile("[a-z0-9-]+")
+_SECRET = re.compile(rb"""kind["']?[ \t]*:[ \t]*["']?(?:Secret|List|SecretList)\b""")
+_SEALED = re.compile(rb"""^["']?sops["']?[ \t]*:""", re.MULTILINE)
 
 T = TypeVar("T")
 
@@ -244,6 +247,24 @@ class Side:
                 if built.setdefault(key, obj) != obj:
                     raise InputError(f"{path}: {key} stands in the overlay or another file, too, and is another one")
         return built
+
+    def clear_secrets(self, overlays: Iterable[Overlay], cache: verify.ParseCache) -> Iterator[Object]:
+        """The objects of files that hold Secrets in clear, of overlays that do not build, too. `write` them first."""
+        for path in sorted({path for overlay in overlays for path in overlay.paths}):
+            if not path.endswith((".yaml", ".yml", ".json")):
+                continue
+            # A file that cannot be read is told where it is built.
+            with suppress(KasmgenError):
+                content = self.files.read(path)
+                # Beside a sealed Secret another may stand in clear, in a document of its own.
+                sealed = _SEALED.search(content) and b"\n---" not in content
+                if _SECRET.search(content) and not sealed:
+                    yield from self._objects(path, cache)
+
+    def generates_secrets(self, overlay: Overlay) -> bool:
+        """Whether Secrets come out of the build that stand in no file as such."""
+        lists = (path for path in overlay.paths if posixpath.basename(path) in closure.NAMES)
+        return any(b"secretGenerator" in self.files.read(path) for path in lists)
 
     def _demanding(self, build: Callable[[], T]) -> T:
         try:

@@ -121,10 +121,13 @@ class _Comparison:
     progress: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
     cache: verify.ParseCache = field(default_factory=verify.ParseCache)
+    known: set[str] = field(default_factory=set, repr=False)
 
     def report(self, names: Sequence[str]) -> review.Report:
         """What changes in these environments; those that cannot be built are named as failed."""
         before, after = self._overlays(self.old, names), self._overlays(self.new, names)
+        for side, overlays in ((self.old, before), (self.new, after)):
+            self.known |= review.known_values(side.clear_secrets(overlays.values(), self.cache))
         changes: dict[str, tuple[ObjectChange, ...]] = dict.fromkeys(names, ())
 
         def one(name: str) -> None:
@@ -141,6 +144,7 @@ class _Comparison:
             failed=self.failed,
             base=self.old.files.label,
             head=self.new.files.label,
+            known=self.known,
         )
 
     def _overlays(self, side: Side, names: Sequence[str]) -> dict[str, Overlay]:
@@ -163,6 +167,9 @@ class _Comparison:
     def _changes(self, old: Overlay | None, new: Overlay | None) -> tuple[ObjectChange, ...]:
         if old is not None and new is not None and old.digest == new.digest:
             # Built all the same: that nothing changes is not to be said of what does not build.
+            if self.new.generates_secrets(new):
+                self._built(self.new, new)
+                return ()
             with _naming(self.new):
                 self.new.demand_builds(new, self.cache)
             return ()
@@ -173,7 +180,10 @@ class _Comparison:
         if overlay is None:
             return {}
         with _naming(side):
-            return side.build(overlay, self.cache)
+            built = side.build(overlay, self.cache)
+        # Values may stand elsewhere, in an environment without changes or beside one that does not build.
+        self.known |= review.known_values(built.values())
+        return built
 
     @contextmanager
     def _recording(self, name: str) -> Iterator[None]:

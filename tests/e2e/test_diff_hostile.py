@@ -341,3 +341,30 @@ def test_errors_of_builds_hold_no_values(app: Machine, damage: dict[str, str | b
         done = app.run("diff", "--output", form)
         assert done.code == 3
         assert not MARKERS.search(done.stdout + done.stderr), done.stdout + done.stderr
+
+
+PLAIN = "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: kasm}}\nstringData: {{password: {value}}}\n"
+
+
+def test_values_in_clear_of_every_environment_are_masked(app: Machine) -> None:
+    """Those of environments without changes, of generated Secrets and of environments that do not build, too."""
+    values = ["unchanged-Hunter2", "generated-Hunter3", "broken-Hunter4", "beside-Hunter5"]
+    sealed = (
+        PLAIN.format(name="a", value='"ENC[AES256_GCM,data:AA,iv:aXY=,tag:dGFn,type:str]"') + "sops: {mac: x}\n---\n"
+    )
+    generator = f"secretGenerator:\n- name: g\n  namespace: kasm\n  literals: [password={values[1]}]\n"
+    write(
+        app,
+        {
+            **environment("same", "secret.yaml", more=generator),
+            "overlays/same/secret.yaml": PLAIN.format(name="s", value=values[0]),
+            **environment("worse", "secret.yaml", "beside.yaml", "missing.yaml"),
+            "overlays/worse/secret.yaml": PLAIN.format(name="w", value=values[2]),
+            "overlays/worse/beside.yaml": sealed + PLAIN.format(name="b", value=values[3]),
+        },
+    )
+    commit(app)
+    write(app, {"overlays/prod/app.yaml": config_map("app", f"{{a: {' and '.join(values)}}}")})
+    for name, report in in_every_format(app).items():
+        assert not [value for value in values if value in report], name
+        assert "(hidden)" in report
