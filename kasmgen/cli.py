@@ -396,7 +396,7 @@ def _count_environments(start: Path) -> int:
     show_default=True,
     help="How to print the report.",
 )
-@click.option("--max-bytes", type=click.IntRange(1000), default=60_000, show_default=True, help="Size of markdown.")
+@click.option("--max-bytes", type=click.IntRange(2000), default=60_000, show_default=True, help="Size of markdown.")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if there is any difference.")
 @click.option("--full", is_flag=True, help="Show folded noise too (text).")
 @click.option("--no-pager", is_flag=True, help="Never use a pager.")
