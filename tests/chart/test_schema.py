@@ -231,6 +231,7 @@ def test_foreign_global_values_of_a_parent_chart_are_taken(chart: helm_python.Ch
         ("kasmApp.servicesToDeploy.kasmApi.tag", "1.16.0 "),
         ("kasmApp.servicesToDeploy.kasmApi.image", ""),
         ("kasmApp.servicesToDeploy.kasmApi.resources", {"limits": {"memory": "1 GB"}}),
+        ("kasmApp.servicesToDeploy.kasmApi.resources", {"limits": {"memory": ""}}),
         ("kasmApp.servicesToDeploy.kasmApi.resources", {"limits": {"ram": "1Gi"}}),
         ("kasmApp.servicesToDeploy.kasmApi.resources", {"limit": {"memory": "1Gi"}}),
         ("kasmApp.servicesToDeploy.kasmProxy.serviceKeepalive", "many"),

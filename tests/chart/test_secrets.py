@@ -363,6 +363,22 @@ def test_nothing_is_a_hook(render: Render) -> None:
         assert "helm.sh/hook" not in str(o["metadata"].get("annotations")), o["metadata"]["name"]
 
 
+def test_annotations_for_every_object_leave_the_charts_own_marks_alone(render: Render) -> None:
+    """By its marks an upgrade knows whether a certificate still fits, and Helm that the passwords are to stay."""
+
+    def marks(values: Object) -> dict[str, Object]:
+        return {o["metadata"]["name"]: o["metadata"]["annotations"] for o in render(values) if o["kind"] == "Secret"}
+
+    plain = marks({})
+    assert set(plain["kasm-secrets"]) == {"helm.sh/resource-policy"}
+    assert all("kasm-single-zone/certificate-for" in mark for name, mark in plain.items() if name != "kasm-secrets")
+    theirs = {"note": 'yes: "no"', "kasm-single-zone/certificate-for": "nobody", "helm.sh/resource-policy": "mine"}
+    both = marks({"global": {"annotations": theirs}})
+    for name, mark in plain.items():
+        same = {key: value for key, value in mark.items() if key != "kasm-single-zone/renew-after"}
+        assert both[name].items() >= (theirs | same).items(), name
+
+
 def test_with_secrets_that_exist_the_render_is_free_of_them_and_the_same_each_time(render_text: Texts) -> None:
     texts = [render_text(PLAIN) for _ in range(5)]
     assert all(text == texts[0] for text in texts)
