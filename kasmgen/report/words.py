@@ -169,7 +169,7 @@ class WholeEnvironments:
 
 _FATES = {
     "pruned": "Flux deletes them from the cluster",
-    "stays-behind": "Flux leaves them in the cluster (prune: disabled); delete them by hand",
+    "stays-behind": "Flux leaves them in the cluster (prune: disabled) until somebody deletes them",
 }
 
 

@@ -227,8 +227,8 @@ _PLACES = (
     (re.compile(r"\b[0-9a-f]{12}(?=\))"), "<commit>"),
     (re.compile(r"\bage1[0-9a-z]{58}\b"), "<recipient>"),
     (re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<date>"),
-    (re.compile(r"\b(?:[0-9A-F]{2}:){31}[0-9A-F]{2}\b|\b[0-9a-f]{64}\b"), "<fingerprint>"),
-    # In YAML, one that looks like a number is quoted.
+    # In YAML, one that begins as a number does is quoted.
+    (re.compile(r'(")?\b(?:(?:[0-9A-F]{2}:){31}[0-9A-F]{2}|[0-9a-f]{64})\b(?(1)")'), "<fingerprint>"),
     (re.compile(r'(")?(?<![0-9a-z])[0-9a-f]{16}(?![0-9a-z])(?(1)")'), "<revision>"),
 )
 

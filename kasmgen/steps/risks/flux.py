@@ -16,7 +16,9 @@ def pruned(change: ObjectChange) -> Iterator[Risk]:
     name = f" {change.was.name}" if change.was is not None else ""
     if kept_by_flux(change.old):
         yield Risk(
-            "stays-behind", "info", f"Flux leaves{name or ' it'} in the cluster (prune: disabled); delete it by hand"
+            "stays-behind",
+            "info",
+            f"Flux leaves{name or ' it'} in the cluster (prune: disabled) until somebody deletes it",
         )
     elif change.op == "rename":
         words = f"Flux deletes{name} and makes the new one{_applied(change.old or {})}"
