@@ -398,7 +398,7 @@ def _count_environments(start: Path) -> int:
 )
 @click.option("--max-bytes", type=click.IntRange(2000), default=60_000, show_default=True, help="Size of markdown.")
 @click.option("--exit-code", is_flag=True, help="Exit 1 if there is any difference.")
-@click.option("--full", is_flag=True, help="Show folded noise too (text).")
+@click.option("--full", is_flag=True, help="Show whole objects and every line (text).")
 @click.option("--no-pager", is_flag=True, help="Never use a pager.")
 @common
 @click.pass_obj
