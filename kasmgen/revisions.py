@@ -173,7 +173,8 @@ class Side:
     def environments(self) -> list[str]:
         """Names of the environments, sorted: the directories that hold an environment.yaml.
 
-        A link in the place of one counts too, so that it is not taken for nothing.
+        An overlay that lost it and that Flux applies all the same counts too, and so does a link in the
+        place of one: neither is to be taken for nothing.
         Raises RepositoryError if all of them are behind a link.
         """
         if self._at(config.OVERLAYS) in self.files.links:
@@ -184,7 +185,13 @@ class Side:
         start = self._at(f"{config.OVERLAYS}/")
         below = [path.removeprefix(start).split("/") for path in self.files.paths if path.startswith(start)]
         linked = [path.removeprefix(start).split("/") for path in self.files.links if path.startswith(start)]
-        found = {parts[0] for parts in below if len(parts) == 2 and parts[1] == config.ENVIRONMENT_FILE}
+        clusters = self._at(f"{config.CLUSTERS}/")
+        applied = {
+            path.removeprefix(clusters).partition("/")[0] for path in self.files.paths if path.startswith(clusters)
+        }
+        in_overlays = [parts for parts in below if len(parts) == 2]
+        found = {name for name, file in in_overlays if file == config.ENVIRONMENT_FILE}
+        found |= {name for name, file in in_overlays if file in closure.NAMES} & applied
         return sorted(found | {parts[0] for parts in linked if len(parts) == 1 and _NAME.fullmatch(parts[0])})
 
     def has(self, name: str) -> bool:

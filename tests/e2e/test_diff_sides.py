@@ -477,3 +477,15 @@ def test_environments_come_and_go(app: Machine) -> None:
     found = app.ok("diff", "--output", "json").json
     assert {item["name"]: item["state"] for item in found["environments"]} == {"prod": "removed", "test": "same"}
     assert ENVIRONMENT in app.read("overlays/test/environment.yaml")
+
+
+def test_an_overlay_without_its_inputs_that_flux_still_applies_is_compared(app: Machine) -> None:
+    flux = (
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: x, namespace: flux-system}\n"
+    )
+    write(app, {"clusters/prod/kasm.yaml": flux, **environment("common", "a.yaml"), "overlays/common/a.yaml": ""})
+    for name in ("prod", "common"):
+        (app.root / f"overlays/{name}/environment.yaml").unlink()
+    commit(app)
+    write(app, {APP: config_map("app", "{a: c}")})
+    assert changes(app) == ["ConfigMap app: prod"]
