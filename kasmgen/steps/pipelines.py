@@ -52,10 +52,13 @@ jobs:
         run: kasmgen -C "$PROJECT" check --format github
       - name: Compare with the target branch
         if: ${{ !cancelled() && github.event_name == 'pull_request' }}
+        # A side that does not build is an error, and the reports say which: they are kept all the same.
         run: |
-          kasmgen -C "$PROJECT" diff "origin/$BASE" --output markdown > "$RUNNER_TEMP/kasmgen.md"
-          kasmgen -C "$PROJECT" diff "origin/$BASE" --output html > "$RUNNER_TEMP/kasmgen.html"
+          failed=0
+          kasmgen -C "$PROJECT" diff "origin/$BASE" --output markdown > "$RUNNER_TEMP/kasmgen.md" || failed=$?
+          kasmgen -C "$PROJECT" diff "origin/$BASE" --output html > "$RUNNER_TEMP/kasmgen.html" || failed=$?
           cat "$RUNNER_TEMP/kasmgen.md" >> "$GITHUB_STEP_SUMMARY"
+          exit "$failed"
       - name: Keep the report
         if: ${{ !cancelled() && github.event_name == 'pull_request' }}
         uses: actions/upload-artifact@v5
@@ -74,7 +77,7 @@ jobs:
           script: |
             const fs = require('fs');
             const file = `${process.env.RUNNER_TEMP}/kasmgen.md`;
-            if (!fs.existsSync(file)) return;
+            if (!fs.existsSync(file) || !fs.statSync(file).size) return;
             const marker = '@MARKER@';
             const body = `${marker}\\n${fs.readFileSync(file, 'utf8')}`;
             const where = { ...context.repo, issue_number: context.issue.number };

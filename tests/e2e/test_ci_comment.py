@@ -16,6 +16,7 @@ import pytest
 
 from kasmgen import yamlio
 from kasmgen.steps import pipelines
+from tests.e2e.diffing import commit, config_map, environment, small, write
 from tests.needs import program
 
 PAGE = 2
@@ -140,3 +141,31 @@ def test_on_github_too_one_comment_is_made_and_then_updated(tmp_path: Path) -> N
     comments = github_comment(tmp_path, comments)
     assert [comment["body"] for comment in comments] == [people[0]["body"], f"{pipelines.MARKER}\nsecond"]
     assert comments[1]["issue_number"] == 5
+
+
+@pytest.mark.parametrize(("resource", "code"), [("app.yaml", 0), ("missing.yaml", 3)])
+def test_on_github_the_reports_are_kept_also_of_what_does_not_build(tmp_path: Path, resource: str, code: int) -> None:
+    machine = small(tmp_path / "work")
+    machine.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    write(machine, environment("prod", resource))
+    (machine.root / "overlays/prod/app.yaml").write_text(config_map("app", "{a: c}"))
+    commit(machine)
+    workflow = yamlio.load(pipelines.github(".", "main")[pipelines.GITHUB_FILE].decode())
+    script = next(step["run"] for step in workflow["jobs"]["review"]["steps"] if "GITHUB_STEP_SUMMARY" in str(step))
+    on_path = tmp_path / "bin"
+    on_path.mkdir()
+    (on_path / "kasmgen").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kasmgen "$@"\n')
+    (on_path / "kasmgen").chmod(0o755)
+    said = machine.env(
+        PATH=f"{on_path}{os.pathsep}{os.environ['PATH']}",
+        RUNNER_TEMP=str(tmp_path),
+        GITHUB_STEP_SUMMARY=str(tmp_path / "summary"),
+        BASE="main",
+        PROJECT=".",
+    )
+    # As GitHub's runners start it.
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=machine.root, env=said, check=False, timeout=120)
+    assert done.returncode == code
+    told = "could not be built" if code else "1 of 1 environment changes"
+    assert told in (tmp_path / "summary").read_text()
+    assert told in (tmp_path / "kasmgen.html").read_text()
