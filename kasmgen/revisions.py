@@ -166,6 +166,7 @@ class Side:
         self.prefix = prefix
         self._directory = directory
         self._written: set[str] = set()
+        self._clear: set[str] = set()
 
     def _at(self, path: str) -> str:
         return posixpath.join(self.prefix, path) if self.prefix else path
@@ -235,6 +236,8 @@ class Side:
             except OSError as error:
                 raise InputError(f"{path} cannot be built from: {error.strerror}") from None
             self._written.add(path)
+            if _holds_clear_secret(path, content):
+                self._clear.add(path)
 
     def demand_builds(self, overlay: Overlay, cache: verify.ParseCache) -> None:
         """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
@@ -255,18 +258,12 @@ class Side:
                     raise InputError(f"{path}: {key} stands in the overlay or another file, too, and is another one")
         return built
 
-    def clear_secrets(self, overlays: Iterable[Overlay], cache: verify.ParseCache) -> Iterator[Object]:
-        """The objects of files that hold Secrets in clear, of overlays that do not build, too. `write` them first."""
-        for path in sorted({path for overlay in overlays for path in overlay.paths}):
-            if not path.endswith((".yaml", ".yml", ".json")):
-                continue
+    def clear_secrets(self, cache: verify.ParseCache) -> Iterator[Object]:
+        """The objects of written files that hold Secrets in clear; of overlays that do not build, too."""
+        for path in sorted(self._clear):
             # A file that cannot be read is told where it is built.
             with suppress(KasmgenError):
-                content = self.files.read(path)
-                # Beside a sealed Secret another may stand in clear, in a document of its own.
-                sealed = _SEALED.search(content) and b"\n---" not in content
-                if _SECRET.search(content) and not sealed:
-                    yield from self._objects(path, cache)
+                yield from self._objects(path, cache)
 
     def generates_secrets(self, overlay: Overlay) -> bool:
         """Whether Secrets come out of the build that stand in no file as such."""
@@ -294,6 +291,13 @@ class Side:
             raise InputError(f"{path}: not UTF-8 text") from None
         values = [document.value for document in cache.load(text, path)]
         return [value for value in values if isinstance(value, dict) and value.get("kind") and value.get("metadata")]
+
+
+def _holds_clear_secret(path: str, content: bytes) -> bool:
+    """Whether a Secret may stand there that is not sealed; in a document of its own, it may beside a sealed one."""
+    if not path.endswith((".yaml", ".yml", ".json")) or not _SECRET.search(content):
+        return False
+    return not _SEALED.search(content) or b"\n---" in content
 
 
 def default_base(repo: git.Repository) -> tuple[str, str]:

@@ -126,8 +126,8 @@ class _Comparison:
     def report(self, names: Sequence[str]) -> review.Report:
         """What changes in these environments; those that cannot be built are named as failed."""
         before, after = self._overlays(self.old, names), self._overlays(self.new, names)
-        for side, overlays in ((self.old, before), (self.new, after)):
-            self.known |= review.known_values(side.clear_secrets(overlays.values(), self.cache))
+        for side in (self.old, self.new):
+            self.known |= review.known_values(side.clear_secrets(self.cache))
         changes: dict[str, tuple[ObjectChange, ...]] = dict.fromkeys(names, ())
 
         def one(name: str) -> None:
