@@ -18,7 +18,7 @@ import click
 
 from kasmgen import __version__, printing
 from kasmgen.errors import AnswerIsNo, InputError, KasmgenError, ToolError
-from kasmgen.options import changing, common, complete_environment, output_option
+from kasmgen.options import Group, changing, common, complete_environment, output_option
 from kasmgen.printing import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _start(settings: Settings) -> Path:
 # --- commands ---------------------------------------------------------------------
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=Group, context_settings=CONTEXT)
 @click.version_option(__version__, "--version", prog_name=PROGRAM)
 @common
 @click.pass_context

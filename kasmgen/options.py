@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.printing import Settings, log_to_stderr
@@ -15,11 +16,44 @@ from kasmgen.printing import Settings, log_to_stderr
 Function = Callable[..., Any]
 
 
+class Command(click.Command):
+    """A command that takes an empty text for a mistake, not for an option that was left out.
+
+    It mostly comes of a variable that the shell does not have.
+    """
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command. Raises InputError that names the first option or argument given as an empty text."""
+        for parameter in self.params:
+            name = parameter.name or ""
+            value = context.params.get(name)
+            texts = value if isinstance(value, tuple) else (value,)
+            if "" in texts and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise _empty(parameter)
+        return super().invoke(context)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+    group_class = type
+
+
+def _empty(parameter: click.Parameter) -> InputError:
+    said = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.human_readable_name
+    return InputError(
+        f"{said.strip('[].')}: is empty", hint="give it a value or leave it out; a variable of the shell may not be set"
+    )
+
+
 def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """A callback that puts a global option into the settings, wherever on the line it stood."""
 
-    def callback(context: click.Context, _: click.Parameter, value: Any) -> None:
+    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
         settings: Settings = context.ensure_object(Settings)
+        if value == "":
+            raise _empty(parameter)
         if value not in (None, False, 0):
             setattr(settings, name, value)
             log_to_stderr(settings)
