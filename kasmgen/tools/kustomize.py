@@ -123,27 +123,33 @@ def _learning(kustomize: Kustomize, _modified: int, _size: int) -> Future[str]:
 
 
 def _version(kustomize: Kustomize) -> str:
-    if kustomize.is_kubectl:
-        said = proc.run(str(kustomize.path), "version", "--client").stdout.decode()
-        lines = [line for line in said.splitlines() if "Kustomize" in line]
-    else:
-        lines = [proc.run(*kustomize.command, "version").stdout.decode()]
+    arguments = ("version", "--client") if kustomize.is_kubectl else ("version",)
+    said = proc.run(str(kustomize.path), *arguments, ok=range(-64, 256)).stdout.decode("utf-8", "replace")
+    lines = [line for line in said.splitlines() if "Kustomize" in line or not kustomize.is_kubectl]
     found = _VERSION.search("\n".join(lines))
     if not found:
-        raise ToolError(f"{kustomize.path} does not say which kustomize it is", hint=HINT)
+        chosen = os.environ.get(SETTING)
+        whence = f", which {SETTING} names," if chosen else ""
+        raise ToolError(
+            f"{kustomize.path}{whence} is no kustomize: it says no version of one",
+            hint=f"correct or unset {SETTING}" if chosen else HINT,
+        )
     return found[0]
 
 
 def build_text(kustomize: Kustomize, directory: Path) -> str:
     """What `directory` builds to, as YAML documents.
 
-    Raises ToolError with kustomize's reason, paths relative to `directory`.
+    Raises ToolError with kustomize's reason, paths relative to `directory`, or if the program is no kustomize.
     """
+    # Any program may end well and print something: what it is must be known before that is believed.
+    known = learn_version(kustomize)
     arguments = ("build", str(directory)) if not kustomize.is_kubectl else (str(directory),)
-    done = proc.run(*kustomize.command, *arguments, ok=range(256))
+    done = proc.run(*kustomize.command, *arguments, ok=range(-64, 256))
+    known.result()
     if done.code != 0:
         reason = _reason(done.stderr.decode("utf-8", errors="replace"), directory)
-        raise ToolError(f"kustomize cannot build {directory.name}: {reason}")
+        raise ToolError(f"kustomize cannot build {directory.name}: {reason or f'exit code {done.code}'}")
     return done.stdout.decode("utf-8")
 
 

@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from kasmgen import cli
+from tests.e2e.conftest import Machine, make_machine
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A project for commands that are refused, and so leave it as it is."""
+    machine = make_machine(tmp_path_factory.mktemp("options"))
+    machine.ok("init", "--recipient", machine.recipient)
+    return machine
+
+
+def refused(machine: Machine, code: int, *arguments: str, **kwargs: Any) -> str:
+    """What the command says; it must end with `code` and change nothing."""
+    before = machine.state() if (machine.root / ".git").exists() else None
+    done = machine.run(*arguments, **kwargs)
+    assert done.code == code, f"exit {done.code}\n{done.stderr[-3000:]}"
+    assert done.stderr.startswith("error: ")
+    assert "\nnext: " in done.stderr
+    if before is None:
+        assert list(machine.root.iterdir()) == []
+    else:
+        assert machine.state() == before
+    return done.stderr
+
+
+# --- empty texts ----------------------------------------------------------------
 
 
 def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -54,3 +82,18 @@ def test_an_empty_text_is_not_an_option_that_was_left_out(
     error = capsys.readouterr().err
     assert f"error: {said}: is empty" in error
     assert "next: give it a value or leave it out" in error
+
+
+# --- programs ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("program", ["/bin/true", "/bin/false", "/bin/echo", "kubectl"])
+def test_a_program_that_is_no_kustomize_is_named_with_its_setting(
+    shared: Machine, tmp_path: Path, program: str
+) -> None:
+    if program == "kubectl":
+        program = str(tmp_path / "kubectl")
+        Path(program).symlink_to("/bin/true")
+    said = refused(shared, 3, "env", "add", "x", "--hostname", "x.example.com", KASMGEN_KUSTOMIZE=program)
+    assert f"{program}, which KASMGEN_KUSTOMIZE names, is no kustomize" in said
+    assert "next: correct or unset KASMGEN_KUSTOMIZE" in said

@@ -92,8 +92,15 @@ def test_a_replaced_program_is_asked_again(a_program: Path) -> None:
 
 
 def test_a_kustomize_program_is_told_to_build(a_program: Path, tmp_path: Path) -> None:
-    mine = script(a_program / "kustomize", 'echo "a: $1"')
+    mine = script(a_program / "kustomize", 'test "$1" = version && echo v5.8.1 || echo "a: $1"')
     assert kustomize.build(kustomize.Kustomize((str(mine),)), tmp_path) == [{"a": "build"}]
+
+
+def test_a_program_that_builds_something_and_is_no_kustomize_is_not_believed(a_program: Path, tmp_path: Path) -> None:
+    mine = script(a_program / "kustomize", 'echo "a: $1"')
+    with pytest.raises(ToolError, match="is no kustomize") as caught:
+        kustomize.build(kustomize.Kustomize((str(mine),)), tmp_path)
+    assert str(mine) in caught.value.message
 
 
 def files(where: Path, **named: str) -> Path:
