@@ -149,6 +149,6 @@ def test_data_of_conflicting_secrets_stays_out_of_the_error(tmp_path: Path) -> N
 def test_a_build_sees_no_key_of_sops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY", "AGE-SECRET-KEY-1XXXX")
     env = shutil.which("env") or os.environ["PATH"]
-    mine = script(tmp_path / "kustomize", f"{env} | grep -c SOPS_AGE_KEY >&2; exit 1")
+    mine = script(tmp_path / "kustomize", f"echo v5.8.1; {env} | grep -c SOPS_AGE_KEY >&2; exit 1")
     with pytest.raises(ToolError, match=r": 0$"):
         kustomize.build_text(kustomize.Kustomize((str(mine),)), tmp_path)
