@@ -7,6 +7,7 @@ forward slashes, unless a function says otherwise.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -99,8 +100,15 @@ def run(
     settled = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(extra or {})}
     done = proc.run("git", "-C", str(where), *args, stdin=stdin, ok=ANY, env=environment(settled))
     if done.code not in ok:
-        raise RepositoryError(f"git {args[0]} failed in {where}: {complaint(done)}")
+        said = complaint(done)
+        raise RepositoryError(f"git {args[0]} failed in {where}: {said}", hint=room(said))
     return done
+
+
+def room(said: str, otherwise: str = "") -> str:
+    """The next step after a complaint of git or a hook: to make room if that is what it lacks, else `otherwise`."""
+    full = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT)]
+    return "make room on the disk, then run the command again" if any(text in said for text in full) else otherwise
 
 
 def complaint(done: proc.Result) -> str:

@@ -78,9 +78,10 @@ def _commit(repo: git.Repository, index: Path, before: str | None, message: str)
     done = proc.run(*become, *command, stdin=message.encode(), env=environment, ok=git.ANY, timeout=git.HOOK_SECONDS)
     after = git.head(repo)
     if after is None or after == before or (done.code and not _is_ours(repo, index, before, after)):
+        said = git.complaint(done)
         raise RepositoryError(
-            f"git refused the commit: {git.complaint(done)}",
-            hint="correct what it says (hooks, signing, identity) and run the command again",
+            f"git refused the commit: {said}",
+            hint=git.room(said, "correct what it says (hooks, signing, identity) and run the command again"),
         )
     _check_parent(repo, index, before, after)
     return after

@@ -97,3 +97,21 @@ def test_a_program_that_is_no_kustomize_is_named_with_its_setting(
     said = refused(shared, 3, "env", "add", "x", "--hostname", "x.example.com", KASMGEN_KUSTOMIZE=program)
     assert f"{program}, which KASMGEN_KUSTOMIZE names, is no kustomize" in said
     assert "next: correct or unset KASMGEN_KUSTOMIZE" in said
+
+
+# --- commits ----------------------------------------------------------------------
+
+
+def test_a_full_disk_while_git_commits_asks_for_room(machine: Machine) -> None:
+    machine.git("init", "-q")
+    hook = machine.root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ngit --version | cat >/dev/full\n")
+    hook.chmod(0o755)
+    said = machine.run("init", "--recipient", machine.recipient)
+    assert said.code == 5
+    assert "No space left on device" in said.stderr
+    assert "next: make room on the disk" in said.stderr
+    assert machine.git("status", "--porcelain") == ""
+    hook.write_text("#!/bin/sh\necho no\nexit 1\n")
+    assert "next: correct what it says (hooks" in machine.run("init", "--recipient", machine.recipient).stderr
