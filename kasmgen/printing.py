@@ -149,7 +149,10 @@ def outcome(settings: Settings, done: Outcome, output: str) -> None:
         say(settings, f"note: {report}", "warn")
     say(settings, done.summary, "good")
     if done.commit:
-        say(settings, f"committed {done.commit[:12]}: {len(done.lines)} files", "dim")
+        # Imported here: it knows all words of a report.
+        from kasmgen.report import words
+
+        say(settings, f"committed {done.commit[:12]}: {words.count(done.files, 'file')}", "dim")
     if done.next_steps and not settings.quiet:
         say(settings, "next:")
         for step in done.next_steps:

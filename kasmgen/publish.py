@@ -62,10 +62,14 @@ class Changes:
 
 @dataclass(frozen=True)
 class Published:
-    """commit: the commit that was made, None if none was. changes: what was written."""
+    """commit: the commit that was made, None if none was. changes: what was written. files: how many are in the commit.
+
+    The commit may hold more than was written: inputs that people edited, and what a hook adds.
+    """
 
     commit: str | None
     changes: Changes
+    files: int = 0
 
 
 # --- planning ------------------------------------------------------------
@@ -197,7 +201,7 @@ def publish(
         made = _publish(repo, root, changes, message if commit else None, branch, push, also_commit, interrupt)
     if push and made:
         git.push(repo)
-    return Published(made, changes)
+    return Published(made, changes, git.changed_files(repo, made) if made else 0)
 
 
 def _publish(

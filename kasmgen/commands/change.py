@@ -36,7 +36,7 @@ class Outcome:
     """What a changing command did.
 
     commit: id of the commit, None if none was made. lines: one per file. reports:
-    what people should look at. next_steps: what to do now.
+    what people should look at. next_steps: what to do now. files: how many are in the commit.
     """
 
     summary: str
@@ -48,6 +48,7 @@ class Outcome:
     dry_run: bool = False
     answer_is_no: bool = False
     data: Mapping[str, object] = field(default_factory=dict)
+    files: int = 0
 
 
 def sources(new_key: Callable[[str], certificates.PrivateKey] = certificates.new_key) -> Sources:

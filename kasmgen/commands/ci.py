@@ -8,6 +8,7 @@ from kasmgen import __version__, publish, workspace
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import RepositoryError
 from kasmgen.model import Tree
+from kasmgen.report import words
 from kasmgen.steps import mark, pipelines
 from kasmgen.tools import git
 
@@ -28,7 +29,7 @@ def run(start: Path, platform: str, options: Options) -> Outcome:
         return Outcome(f"nothing to do: the pipeline for {platform} is there", next_steps=steps)
     lines = tuple(changes.describe())
     if options.dry_run:
-        return Outcome(f"would change {len(lines)} files", None, lines, next_steps=steps, dry_run=True)
+        return Outcome(f"would change {words.count(len(lines), 'file')}", None, lines, next_steps=steps, dry_run=True)
     text = options.message or f"Check and compare changes with kasmgen on {platform}"
     done = publish.publish(
         repo,
@@ -39,7 +40,7 @@ def run(start: Path, platform: str, options: Options) -> Outcome:
         branch=options.branch,
         push=options.push,
     )
-    return Outcome(f"the pipeline for {platform} is written", done.commit, lines, next_steps=steps)
+    return Outcome(f"the pipeline for {platform} is written", done.commit, lines, next_steps=steps, files=done.files)
 
 
 def _pipeline(repo: git.Repository, project: str, platform: str) -> tuple[Tree, tuple[str, ...]]:

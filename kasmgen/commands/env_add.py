@@ -248,6 +248,7 @@ def _publish(
         change.notes_of(result),
         _next_steps(workspace, environment, tree[config.SOPS_FILE]),
         data={"environment": name, "sealed": list(made.created)},
+        files=done.files,
     )
 
 

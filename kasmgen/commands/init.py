@@ -147,6 +147,7 @@ def _publish(
         notes=notes,
         next_steps=_next_steps(key, recipients),
         data={"root": str(root), "chart": str(loaded.chart), "recipients": list(recipients)},
+        files=done.files,
     )
 
 

@@ -69,7 +69,9 @@ def run(
     if options.dry_run:
         return Outcome(f"would change {_count(len(lines), 'file')}", None, lines, reports, notes, dry_run=True)
     done = _publish(workspace, selected, changes, result, options)
-    return Outcome(f"{_count(len(lines), 'file')} brought in line", done.commit, lines, reports, notes)
+    return Outcome(
+        f"{_count(len(lines), 'file')} brought in line", done.commit, lines, reports, notes, files=done.files
+    )
 
 
 def _count(number: int, what: str) -> str:

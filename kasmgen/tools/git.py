@@ -258,6 +258,12 @@ def state(repo: Repository) -> State:
     return State(branch(repo), head(repo), next(begun, ""), repo.bare)
 
 
+def changed_files(repo: Repository, commit: str) -> int:
+    """How many files `commit` adds, changes or deletes."""
+    done = run(repo.root, "diff-tree", "--root", "--no-commit-id", "--no-renames", "--name-only", "-r", "-z", commit)
+    return len(parts(done.stdout))
+
+
 def dirty(repo: Repository, paths: Iterable[str]) -> set[str]:
     """Those files at or under `paths` that differ from HEAD, staged or not, untracked ones too."""
     out: set[str] = set()

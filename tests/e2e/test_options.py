@@ -115,3 +115,17 @@ def test_a_full_disk_while_git_commits_asks_for_room(machine: Machine) -> None:
     assert machine.git("status", "--porcelain") == ""
     hook.write_text("#!/bin/sh\necho no\nexit 1\n")
     assert "next: correct what it says (hooks" in machine.run("init", "--recipient", machine.recipient).stderr
+
+
+def test_the_count_is_that_of_the_commit_with_what_people_edited(prod: Machine) -> None:
+    path = prod.root / "overlays/prod/environment.yaml"
+    path.write_text(path.read_text().replace("kasm.example.com", "desk.example.com"))
+    edited = prod.ok("render", "--output", "json")
+    held = prod.git("show", "--format=", "--name-only", "HEAD").splitlines()
+    assert "overlays/prod/environment.yaml" in held
+    assert "overlays/prod/environment.yaml" not in edited.stdout
+    assert f": {len(held)} files\n" in edited.stderr
+    (prod.root / "base/kustomization.yaml").unlink()
+    prod.git("rm", "-q", "--cached", "base/kustomization.yaml")
+    prod.git("commit", "-qm", "lost")
+    assert ": 1 file\n" in prod.ok("render").stderr
