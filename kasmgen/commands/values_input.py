@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from kasmgen import yamlio
-from kasmgen.errors import InputError
+from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Render, ResourceId, Secret
 from kasmgen.steps import clear
 from kasmgen.steps import values as v
@@ -26,7 +26,10 @@ def read(files: Sequence[str], sets: Sequence[str]) -> dict[str, Yaml]:
     return given
 
 
-_PATH = re.compile(r"at '/([^']*)'|: values\.([\w.-]+): a mapping")
+# A schema of Helm, our own words, and what a template says that fails.
+_PATH = re.compile(r"at '/([^']*)'|(?:(?:^|: )values\.|execution error at \([^)]*\): )([\w.-]*\w)")
+# Helm puts the names that a schema does not know behind the path of the mapping that they stand in.
+_UNKNOWN = re.compile(r"at '/?([^']*)': additional propert(?:y|ies) (.+?) not allowed")
 
 
 @contextmanager
@@ -34,14 +37,32 @@ def named(files: Sequence[str], sets: Sequence[str]) -> Iterator[None]:
     """Let a refusal of a value say with which option it came."""
     try:
         yield
-    except InputError as error:
-        paths = [(a or b.replace(".", "/")).split("/") for a, b in _PATH.findall(error.message)]
-        inputs = [("--set", v.parse_set(expression)) for expression in sets]
-        inputs += [(f"--values {name}", _file(name)) for name in files if name != "-"]
-        found = dict.fromkeys(option for option, given in inputs if any(_says(given, path) for path in paths))
+    except (InputError, SecretError) as error:
+        paths = _paths(error.message)
+        found = options(files, sets, lambda given: any(_says(given, path) for path in paths))
+        if not found and paths and "-" in files:
+            found = ["--values -"]
         if not found:
             raise
-        raise InputError(f"{', '.join(found)}: {error.message}", hint=error.hint) from None
+        raise type(error)(f"{', '.join(found)}: {error.message}", hint=error.hint) from None
+
+
+def _paths(message: str) -> list[list[str]]:
+    """The values that a refusal is about."""
+    unknown = [
+        [*filter(None, place.split("/")), name]
+        for place, quoted in _UNKNOWN.findall(message)
+        for name in re.findall("'([^']*)'", quoted)
+    ]
+    known = _PATH.findall(_UNKNOWN.sub("", message))
+    return unknown + [(a or b.replace(".", "/")).split("/") for a, b in known]
+
+
+def options(files: Sequence[str], sets: Sequence[str], test: Callable[[dict[str, Yaml]], bool]) -> list[str]:
+    """The options that brought values which pass `test`: "--set", "--values FILE". Standard input was read already."""
+    inputs = [("--set", v.parse_set(expression)) for expression in sets]
+    inputs += [(f"--values {name}", _file(name)) for name in files if name != "-"]
+    return list(dict.fromkeys(option for option, given in inputs if test(given)))
 
 
 def _says(given: Yaml, path: Sequence[str]) -> bool:

@@ -51,6 +51,7 @@ _EXISTING = (*_PASSWORDS, "existingSecret")
 _PULL = ("global", "image", "pullSecrets")
 _CREDENTIALS = ("global", "image", "pullCredentials")
 _PLACEHOLDER = "SSL Cert here"
+_PEM = "it begins with -----BEGIN {}-----, and the lines below stay as they are (YAML: `|`)"
 
 # environment field -> path in the values
 _FIELDS: dict[str, v.Path] = {
@@ -167,9 +168,19 @@ def _lift_pairs(values: Mapping[str, Yaml]) -> tuple[dict[str, tuple[bytes, Secr
             rest = v.without(rest, ("kasmCerts", key, part))
         if certificate in (None, "") or _PLACEHOLDER in str(certificate):
             continue
-        if private in (None, "") or "PRIVATE KEY" not in str(private):
-            raise SecretError(f"values.kasmCerts.{key}: there is a certificate but no private key")
+        path = f"values.kasmCerts.{key}"
+        # Neither is repeated: where they were swapped, the certificate is the private key.
+        if "-----BEGIN CERTIFICATE-----" not in str(certificate):
+            raise InputError(f"{path}.cert is no certificate in PEM form", hint=_PEM.format("CERTIFICATE"))
+        if private in (None, ""):
+            raise InputError(f"{path}.cert is there, but not {path}.key, its private key", hint="give both or neither")
+        if "PRIVATE KEY-----" not in str(private):
+            raise InputError(f"{path}.key is no private key in PEM form", hint=_PEM.format("PRIVATE KEY"))
         pairs[role] = (str(certificate).encode(), Secret(str(private)))
+        try:
+            certificates.check_pair(*pairs[role])
+        except SecretError as error:
+            raise SecretError(f"{path}: {error.message}", hint=error.hint) from None
     return pairs, rest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,75 @@ def test_an_empty_text_is_not_an_option_that_was_left_out(
     error = capsys.readouterr().err
     assert f"error: {said}: is empty" in error
     assert "next: give it a value or leave it out" in error
+
+
+# --- values -----------------------------------------------------------------------
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+# What stands in a values file of `env add` -> the path that is refused, and why.
+FILES = {
+    "no certificate": (
+        {"kasmCerts": {"ingress": {"cert": "SECRET-X", "key": "SECRET-Y"}}},
+        "values.kasmCerts.ingress.cert is no certificate in PEM form",
+    ),
+    "no private key": (
+        {"kasmCerts": {"db": {"cert": CERTIFICATE, "key": "SECRET-Y"}}},
+        "values.kasmCerts.db.key is no private key in PEM form",
+    ),
+    "half a pair": (
+        {"kasmCerts": {"db": {"cert": CERTIFICATE}}},
+        "values.kasmCerts.db.cert is there, but not values.kasmCerts.db.key",
+    ),
+    "a number": (
+        {"global": {"kasmPasswords": {"dbPassword": 123456}}},
+        "values.global.kasmPasswords.dbPassword: text is expected",
+    ),
+    "unknown at the top": ({"foo": 1}, "additional properties 'foo' not allowed"),
+    "unknown below": ({"kasmCerts": {"foo": 1}}, "additional properties 'foo' not allowed"),
+    "unknown to a template": ({"global": {"foo": 1}}, "global.foo is not a value of this chart"),
+}
+
+
+@pytest.mark.parametrize(("what", "piped"), [*((what, False) for what in FILES), ("no certificate", True)])
+def test_a_value_that_is_refused_names_the_file_and_is_not_repeated(
+    shared: Machine, tmp_path: Path, what: str, piped: bool
+) -> None:
+    values, why = FILES[what]
+    text = json.dumps(values)
+    bad, good = tmp_path / "bad.yaml", tmp_path / "good.yaml"
+    bad.write_text(text)
+    good.write_text("global: {altHostnames: [y.example.com]}\nkasmCerts: {ingress: {create: true}}\n")
+    name = "-" if piped else str(bad)
+    more = ("--values", str(good), "--values", name)
+    said = refused(shared, 2, "env", "add", "x", "--hostname", "x.example.com", *more, stdin=text if piped else "")
+    assert said.startswith(f"error: --values {name}: ")
+    assert why in said
+    assert "SECRET" not in said
+    assert "123456" not in said
+    assert "doctor" not in said
+
+
+def test_a_pair_that_cannot_be_read_is_a_matter_of_keys_and_names_the_file(shared: Machine, tmp_path: Path) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n"
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(json.dumps({"kasmCerts": {"db": {"cert": CERTIFICATE, "key": key}}}))
+    said = refused(shared, 4, "env", "add", "x", "--hostname", "x.example.com", "--values", str(bad))
+    assert said.startswith(f"error: --values {bad}: values.kasmCerts.db: the certificate cannot be read")
+    assert "SECRET" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [("env", "add", "x", "--hostname", "x.example.com", "--set", "foo=1"), ("init", "--set", "foo.bar=1")]
+)
+def test_a_set_that_the_chart_does_not_know_names_the_option(
+    shared: Machine, machine: Machine, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    good = tmp_path / "good.yaml"
+    good.write_text("global: {altHostnames: [y.example.com]}\n")
+    said = refused(machine if arguments[0] == "init" else shared, 2, *arguments, "--values", str(good))
+    assert said.startswith("error: --set: ")
+    assert "additional properties 'foo' not allowed" in said
 
 
 # --- programs ---------------------------------------------------------------------
