@@ -33,7 +33,8 @@ def seal(
         rules.require_own_rule(config, environment, [plan.path for plan in fresh])
     filled = {plan.path: secretplan.fill(plan, sources, brought.get(plan.wanted.id, {})) for plan in fresh}
     manifests = {plan.path: _manifest(plan, *filled[plan.path]) for plan in fresh}
-    encrypted = sops.encrypt_many(sops.locate(), manifests, config=config) if manifests else {}
+    completed = rules.for_sealing(config, environment) if manifests else b""
+    encrypted = sops.encrypt_many(sops.locate(), manifests, config=completed) if manifests else {}
     out: dict[str, bytes] = {}
     for plan in plans:
         if plan.path in encrypted:

@@ -15,6 +15,7 @@ from kasmgen.errors import InputError, RepositoryError
 from kasmgen.model import Render, ResourceId, Secret
 from kasmgen.steps import brought, flux, rules, secretplan
 from kasmgen.steps.brought import Brought
+from kasmgen.tools import git
 from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yamlio import Yaml
 
@@ -50,7 +51,7 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     with inputs, rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(loaded, workspace, request)
-        sops_config = _sops_config(workspace, request, _expected_paths(loaded, workspace, environment))
+        sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
         planned = pipeline.with_environment(workspace, EnvironmentFiles(environment), sops_config)
         for key_type in pipeline.key_types(loaded, workspace.project, environment):
             order(key_type)
@@ -175,15 +176,24 @@ def _expected_paths(loaded: rendering.LoadedChart, workspace: Workspace, environ
     return [secretplan.file_path(environment.name, item.id, ()) for item in secrets]
 
 
-def _sops_config(workspace: Workspace, request: Request, paths: Sequence[str]) -> bytes:
-    recipients = [rules.check_recipient(text) for text in request.recipients]
-    recipients = recipients or list(rules.default_recipients(workspace.sops_config))
-    if not recipients:
-        raise InputError(
-            "--recipient: nobody is named who may decrypt this environment",
-            hint="--recipient age1..., or make a key with `kasmgen init --generate-key`",
+def _sops_config(workspace: Workspace, request: Request, options: Options, paths: Sequence[str]) -> bytes:
+    """`.sops.yaml` with a rule for the environment; the rules of all the others made sure of."""
+    if options.commit and not options.dry_run:
+        _demand_committed_rules(workspace)
+    new = rules.add_environment(workspace.sops_config, request.name, request.recipients, paths, workspace.environments)
+    for name, files in workspace.environments.items():
+        if files.existing:
+            rules.require_own_rule(new, name, [item.path for item in files.existing])
+    return new
+
+
+def _demand_committed_rules(workspace: Workspace) -> None:
+    """The commit would hold the whole file: also what somebody has changed in it for another purpose."""
+    if git.dirty(workspace.repo, [workspace.in_repo(config.SOPS_FILE)]):
+        raise RepositoryError(
+            f"{config.SOPS_FILE} has changes that are not committed, and they would go into the environment's commit",
+            hint=f"look at `git diff HEAD {config.SOPS_FILE}`, commit it or `git restore` it first, or use --no-commit",
         )
-    return rules.add_environment(workspace.sops_config, request.name, recipients, paths)
 
 
 def _demand_current_base(workspace: Workspace, result: pipeline.Result) -> None:
@@ -193,6 +203,14 @@ def _demand_current_base(workspace: Workspace, result: pipeline.Result) -> None:
             f"the base is not what the inputs say ({len(stale.paths)} files), and other environments stand on it",
             hint="run `kasmgen render` first",
         )
+
+
+def _passed_over(sops_config: bytes, name: str) -> list[str]:
+    other = rules.passed_over(sops_config, name)
+    if other is None:
+        return []
+    would = f"which would seal its files to {other.recipients}"
+    return [f"{config.SOPS_FILE}: the rule of {name} stands before {other}, {would}"]
 
 
 def _publish(
@@ -210,6 +228,7 @@ def _publish(
     reports = (
         *made.reports,
         *brought.warnings(passed),
+        *_passed_over(tree[config.SOPS_FILE], name),
         *(
             [f"sealed and left out of environment.yaml: what the values give to {', '.join(sealed_values)}"]
             if sealed_values

@@ -120,8 +120,8 @@ _IDENTIFIERS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _texts(value: Yaml) -> list[str]:
-    """The keys of a rule's field: comma-separated text or a list of such."""
+def texts(value: Yaml) -> list[str]:
+    """The keys in a field of a rule: comma-separated text or a list of such."""
     items = value if isinstance(value, list) else [value]
     return [part.strip() for item in items if isinstance(item, str) for part in item.split(",") if part.strip()]
 
@@ -136,7 +136,7 @@ def of_rule(rule: Mapping[str, Yaml]) -> Recipients:
     if isinstance(groups, list) and groups:
         threshold = rule.get("shamir_threshold")
         return Recipients.of(map(_group, groups), threshold if isinstance(threshold, int) else 0)
-    keys = [identify(text) for kind, identify in _IDENTIFIERS.items() for text in _texts(rule.get(kind))]
+    keys = [identify(text) for kind, identify in _IDENTIFIERS.items() for text in texts(rule.get(kind))]
     return Recipients.of([keys + _unknown(rule, "plugins")])
 
 
@@ -152,7 +152,7 @@ def _group(group: Yaml) -> list[str]:
             elif isinstance(item, dict):
                 keys.append(identify(str(item.get(fields.get(kind, ""), ""))))
             else:
-                keys += [identify(text) for text in _texts(item)]
+                keys += [identify(text) for text in texts(item)]
     return keys + _unknown(group, "plugins")
 
 

@@ -1,20 +1,19 @@
-"""`.sops.yaml`: which rule sops follows for a path, and each environment's own rule.
+"""`.sops.yaml`: each environment's own rule, found, made sure of, and written.
 
-sops takes the first rule of `creation_rules` whose `path_regex` is found in the
-path (getsops/sops config/config.go). So an environment's rule counts only where
-no rule before it matches.
+sops takes the first rule that matches. So an environment's rule counts only where
+no rule before it matches. It is the one that kasmgen wrote, or one of people that
+is for this environment's sealed files and no other's.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 from kasmgen import names, yamlio
 from kasmgen.errors import InputError, SecretError
-from kasmgen.steps import re2, splice
-from kasmgen.steps.recipients import Recipients, check_recipient, of_rule
+from kasmgen.steps import splice
+from kasmgen.steps.creationrules import FILE, RULES, Rule, matching_rule, parse, text_of
+from kasmgen.steps.recipients import Recipients, check_recipient, of_rule, texts
 
 __all__ = [
     "FILE",
@@ -23,20 +22,21 @@ __all__ = [
     "add_default",
     "add_environment",
     "check_recipient",
-    "default_recipients",
+    "for_sealing",
     "initial",
     "matching_rule",
     "parse",
+    "passed_over",
     "recipients_for",
     "remove_environment",
     "require_own_rule",
     "set_recipients",
 ]
 
-FILE = ".sops.yaml"
 ENCRYPTED_REGEX = "^(data|stringData)$"
 _ANY = "[^/]+"
-_RULES = "creation_rules"
+_NEEDED: Mapping[str, yamlio.Yaml] = {"encrypted_regex": ENCRYPTED_REGEX, "mac_only_encrypted": True}
+_HOW = f"`encrypted_regex: {ENCRYPTED_REGEX}` and `mac_only_encrypted: true`"
 
 _INTRODUCTION = """\
 # Who can decrypt what. sops takes the first rule whose path_regex matches, so the order counts:
@@ -49,90 +49,12 @@ stores:
 _DEFAULT_COMMENT = "  # New environments get these recipients, unless --recipient says otherwise.\n"
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One entry of `creation_rules`: `index` from 0, `line` from 1."""
-
-    index: int
-    line: int
-    path_regex: str
-    recipients: Recipients
-    encrypted_regex: str
-    mac_only_encrypted: bool
-
-    def matches(self, path: str) -> bool:
-        """Whether sops would take this rule for `path` (relative to `.sops.yaml`), were it the first.
-
-        Raises InputError if the regular expression is none that Go reads.
-        """
-        if not self.path_regex:
-            return True
-        try:
-            return re2.compile(self.path_regex).search(path) is not None
-        except ValueError as error:
-            raise InputError(f"{FILE}: the path_regex of {self} cannot be read: {error}") from None
-
-    def __str__(self) -> str:
-        what = f"path_regex {self.path_regex}" if self.path_regex else "no path_regex: it matches everything"
-        return f"rule {self.index + 1} (line {self.line}, {what})"
-
-
 def _path_regex(env: str) -> str:
     return rf"(^|/)overlays/{env}/secrets/[^/]+\.sops\.yaml$"
 
 
 def _example(env: str) -> str:
     return f"overlays/{env}/secrets/any.sops.yaml"
-
-
-def _text(content: bytes) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise InputError(f"{FILE}: not UTF-8 text") from None
-
-
-def parse(content: bytes) -> list[Rule]:
-    """The rules in their order. Raises InputError if the file is none that sops would read."""
-    return list(_parsed(content))
-
-
-# A file with a hundred environments is asked about once for every sealed file in them.
-@functools.lru_cache(maxsize=4)
-def _parsed(content: bytes) -> tuple[Rule, ...]:
-    text = _text(content)
-    document = yamlio.load(text, FILE)
-    if document is None:
-        return ()
-    if not isinstance(document, dict):
-        raise InputError(f"{FILE}: a mapping is expected")
-    listed = document.get(_RULES)
-    if listed is None:
-        return ()
-    if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
-        raise InputError(f"{FILE}: {_RULES} must be a list of mappings")
-    found = splice.entry(splice.parts(text, FILE), _RULES)
-    # By an alias or a merge key the list may stand elsewhere; then it has no lines of its own.
-    starts = [part.start for _, part in found[1].entries] if found else []
-    starts = starts or [found[1].start if found else 0] * len(listed)
-    lines = [text.count("\n", 0, start) + 1 for start in starts]
-    return tuple(_rule(index, line, rule) for index, (line, rule) in enumerate(zip(lines, listed, strict=True)))
-
-
-def _rule(index: int, line: int, rule: dict[str, yamlio.Yaml]) -> Rule:
-    return Rule(
-        index,
-        line,
-        str(rule.get("path_regex") or ""),
-        of_rule(rule),
-        str(rule.get("encrypted_regex") or ""),
-        rule.get("mac_only_encrypted") is True,
-    )
-
-
-def matching_rule(content: bytes, path: str) -> Rule | None:
-    """The rule that sops follows for `path` (from the project's root, with forward slashes)."""
-    return next((rule for rule in parse(content) if rule.matches(path)), None)
 
 
 def recipients_for(content: bytes, path: str) -> Recipients:
@@ -145,14 +67,23 @@ def recipients_for(content: bytes, path: str) -> Recipients:
     return rule.recipients
 
 
-def default_recipients(content: bytes) -> tuple[str, ...]:
-    """The age recipients of the rule that is for every environment; () if there is none."""
-    rule = _own(parse(content), _ANY)
-    return rule.recipients.age if rule else ()
-
-
 def _own(rules: Iterable[Rule], env: str) -> Rule | None:
+    """The rule that kasmgen wrote for `env`."""
     return next((rule for rule in rules if rule.path_regex == _path_regex(env)), None)
+
+
+def _of_people(rules: Iterable[Rule], env: str, others: Iterable[str] = ()) -> Rule | None:
+    """The rule that people wrote for `env` alone, if it is the one that counts.
+
+    others: environments that there are. Whether a rule is for any more that may come is
+    asked with names that nobody gave.
+    """
+    first = next((rule for rule in rules if rule.matches(_example(env))), None)
+    shifted = "".join(chr(ord(c) + 1) if c in "abcdefghijklmnopqrstuvwxy" else c for c in env)
+    strangers = {*others, "another", "any-other1", shifted} - {env}
+    if first is None or any(first.matches(_example(name)) for name in strangers):
+        return None
+    return first
 
 
 def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> Rule:
@@ -164,41 +95,93 @@ def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> Rul
     """
     names.dns_label(env, "environment")
     rules = parse(content)
-    own = _own(rules, env)
+    written = _own(rules, env)
+    own = written or _of_people(rules, env)
     if own is None:
         raise SecretError(
             f"{FILE} has no rule of its own for environment {env}",
             hint="it needs one with path_regex " + _path_regex(env),
         )
+    _require_first(rules, own, env, paths)
+    if not own.recipients.groups:
+        raise SecretError(f"{FILE}: {own} names no recipient", hint="add one under `age:`")
+    _require_scope(own, complete=own == written)
+    return own
+
+
+def _require_first(rules: Iterable[Rule], own: Rule, env: str, paths: Sequence[str]) -> None:
     for path in [_example(env), *paths]:
         first = next((rule for rule in rules if rule.matches(path)), None)
-        if first is not None and first != own:
+        if first is None or (first.index > own.index and not own.matches(path)):
+            raise SecretError(
+                f"{FILE}: {own} is the rule of environment {env}, but does not match {path}"
+                + (f"; {first} does" if first else ""),
+                hint=f"make its path_regex match every file in overlays/{env}/secrets/",
+            )
+        if first != own:
             raise SecretError(
                 f"{FILE}: {first} comes before the rule of environment {env}, {own}, and matches {path} too; "
                 "sops would seal it to other recipients",
                 hint=f"move rule {own.index + 1} above rule {first.index + 1}",
             )
-    if not own.recipients.groups:
-        raise SecretError(f"{FILE}: {own} names no recipient", hint="add one under `age:`")
-    if own.encrypted_regex != ENCRYPTED_REGEX or not own.mac_only_encrypted:
-        raise SecretError(
-            f"{FILE}: {own} does not seal as Flux and kustomize need it",
-            hint=f"it needs `encrypted_regex: {ENCRYPTED_REGEX}` and `mac_only_encrypted: true`",
-        )
-    return own
+
+
+def _require_scope(own: Rule, *, complete: bool) -> None:
+    """A rule of people need not say what is encrypted (`for_sealing` does), but must not say otherwise."""
+    missing = set(_NEEDED) - set(own.scope) if complete else set()
+    strange = {key: value for key, value in own.scope.items() if _NEEDED.get(key) != value}
+    if not missing and not strange:
+        return
+    said = ", ".join(yamlio.dump({key: value}).strip() for key, value in sorted(strange.items()))
+    raise SecretError(
+        f"{FILE}: {own} does not seal as Flux and kustomize need it"
+        + (f": with `{said}` values may stay in clear, or names that have to be read be encrypted" if said else ""),
+        hint=f"it needs {_HOW}, and nothing else about what is encrypted",
+    )
+
+
+def for_sealing(content: bytes, env: str) -> bytes:
+    """`.sops.yaml` to give to sops for the files of `env`: `content`, with what people's rule leaves open.
+
+    To whom is sealed is what the rule says. Without `encrypted_regex` sops would encrypt
+    names too, which kustomize reads; without `mac_only_encrypted` the MAC breaks in the build.
+    Raises SecretError as `require_own_rule`.
+    """
+    own = require_own_rule(content, env)
+    if own.scope == _NEEDED:
+        return content
+    document = yamlio.load(text_of(content), FILE)
+    listed = list(document[RULES])
+    listed[own.index] = {**own.settings, **_NEEDED}
+    return yamlio.dump({**document, RULES: listed}).encode()
+
+
+def passed_over(content: bytes, env: str) -> Rule | None:
+    """The rule of people that would count for `env` if its own did not, where that one has other recipients."""
+    own = require_own_rule(content, env)
+    behind = (rule for rule in parse(content)[own.index + 1 :] if rule.matches(_example(env)))
+    first = next(behind, None)
+    if first is None or first.path_regex == _path_regex(_ANY) or first.recipients == own.recipients:
+        return None
+    return first
 
 
 # --- writing -------------------------------------------------------------
 
 
-def _lines(path_regex: str, recipients: Sequence[str]) -> list[str]:
-    return [
+def _lines(path_regex: str, keys: Mapping[str, yamlio.Yaml]) -> list[str]:
+    """A rule for sealed Secrets; keys: its settings that say who can decrypt."""
+    lines = [
         f"- path_regex: '{path_regex}'",
         f"  encrypted_regex: {ENCRYPTED_REGEX}",
         "  mac_only_encrypted: true",
-        "  age:",
-        *(f"    - {_scalar(recipient)}" for recipient in recipients),
     ]
+    for key, value in sorted(keys.items()):
+        if key == "age" and isinstance(value, list):
+            lines += ["  age:", *(f"    - {_scalar(recipient)}" for recipient in value)]
+        else:
+            lines += [f"  {line}" for line in yamlio.dump({key: value}).splitlines()]
+    return lines
 
 
 def _scalar(text: str) -> str:
@@ -208,45 +191,89 @@ def _scalar(text: str) -> str:
 def initial(recipients: Sequence[str] = ()) -> bytes:
     """A new `.sops.yaml`. With recipients it has a rule that new environments take theirs from."""
     if not recipients:
-        return f"{_INTRODUCTION}{_RULES}: []\n".encode()
-    rule = "".join(f"  {line}\n" for line in _lines(_path_regex(_ANY), _checked(recipients)))
-    return f"{_INTRODUCTION}{_RULES}:\n{_DEFAULT_COMMENT}{rule}".encode()
+        return f"{_INTRODUCTION}{RULES}: []\n".encode()
+    rule = "".join(f"  {line}\n" for line in _lines(_path_regex(_ANY), {"age": _checked(recipients)}))
+    return f"{_INTRODUCTION}{RULES}:\n{_DEFAULT_COMMENT}{rule}".encode()
 
 
 def _checked(recipients: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(check_recipient(recipient) for recipient in recipients))
 
 
-def add_environment(content: bytes, env: str, recipients: Sequence[str], paths: Sequence[str] = ()) -> bytes:
+def add_environment(
+    content: bytes, env: str, recipients: Sequence[str] = (), paths: Sequence[str] = (), others: Iterable[str] = ()
+) -> bytes:
     """`content` with the environment's own rule, at a place where it is the first that matches.
 
-    It goes behind the other environments' rules, and before every rule that would
+    recipients: age's, in place of those that new environments get; all other keys are
+    taken from the default rule, or where there is none and `recipients` is empty from the
+    rule that counts for the environment now. others: the other environments.
+    The rule goes behind the other environments' rules, and before every rule that would
     take its files: any file below its `secrets/`, and `paths` in particular, for rules
-    that are about single files. Nothing else changes. A rule that is there already, with the same
-    recipients, stays as it is. Raises InputError for a recipient that is none or if
-    the environment has a rule with others, SecretError if there are no recipients.
+    that are about single files. Nothing else changes. A rule that is there already, of people
+    too, stays as it is. Raises InputError for a recipient that is none, if there are no
+    recipients or if the environment has a rule with others; SecretError if a rule of people
+    comes before the default one and matches (both are named), and as `require_own_rule`.
     """
     names.dns_label(env, "environment")
     checked = _checked(recipients)
-    if not checked:
-        raise SecretError(
-            f"nobody could decrypt the secrets of {env}: there is no recipient",
-            hint="give --recipient age1..., or `kasmgen init --generate-key`",
-        )
     rules = parse(content)
-    if own := _own(rules, env):
-        if own.recipients != Recipients.of([map(_comparable, checked)]):
-            raise InputError(
-                f"{FILE} has a rule for environment {env} with other recipients: {own}",
-                hint="change that rule and run `sops updatekeys` on the sealed files, or leave out --recipient",
-            )
+    if own := _own(rules, env) or _of_people(rules, env, others):
+        _refuse_others(own, env, checked)
         require_own_rule(content, env, paths)
         return content
-    text = splice.insert_item(
-        _text(content), _RULES, _place(rules, env, paths), _lines(_path_regex(env), checked), FILE
-    )
+    keys = _keys(_model(rules, env, paths, checked), env, checked)
+    place = _place(rules, env, paths)
+    text = splice.insert_item(text_of(content), RULES, place, _lines(_path_regex(env), keys), FILE)
     require_own_rule(text.encode(), env, paths)
     return text.encode()
+
+
+def _refuse_others(own: Rule, env: str, checked: Sequence[str]) -> None:
+    if checked and set(own.recipients.age) != set(map(_comparable, checked)):
+        raise InputError(
+            f"{FILE} has a rule for environment {env} with other recipients than --recipient names: "
+            f"{own} seals to {own.recipients}, --recipient says {', '.join(checked)}",
+            hint="change that rule (and run `sops updatekeys` on what is sealed), or leave out --recipient",
+        )
+
+
+def _model(rules: Sequence[Rule], env: str, paths: Sequence[str], checked: Sequence[str]) -> Rule | None:
+    """The rule whose keys the environment's own is to have, as far as they are not `checked`."""
+    default = _own(rules, _ANY)
+    if default is None and checked:
+        return None
+    model = default
+    for path in [_example(env), *paths]:
+        first = next((rule for rule in rules if rule.matches(path)), None)
+        model = model or first
+        if first is not None and first != model:
+            raise SecretError(
+                f"{FILE}: {first} matches {path}, but {model} is the one from which environment {env} would take "
+                "its recipients; a rule of its own in front of both would drop what the other says",
+                hint=f"write the rule of {env} above both (path_regex: '{_path_regex(env)}'), "
+                + (f"or move rule {first.index + 1} below rule {default.index + 1}" if default else "or --recipient"),
+            )
+    return model
+
+
+def _keys(model: Rule | None, env: str, checked: list[str]) -> dict[str, yamlio.Yaml]:
+    """The settings of a new rule that say who can decrypt."""
+    keys = dict(model.keys) if model else {}
+    if checked and keys.get("key_groups"):
+        raise InputError(
+            f"{FILE}: {model} has key groups, and --recipient does not say which group it is for",
+            hint=f"leave out --recipient, or write the rule of {env} by hand (path_regex: '{_path_regex(env)}')",
+        )
+    listed = [check_recipient(text, f"{FILE}: {model}: age") for text in texts(keys.get("age"))]
+    if checked or listed:
+        keys["age"] = checked or list(dict.fromkeys(listed))
+    if not of_rule(keys).groups:
+        raise InputError(
+            f"--recipient: nobody is named who may decrypt the secrets of {env}; there is no recipient",
+            hint="--recipient age1..., or make a key with `kasmgen init --generate-key`",
+        )
+    return keys
 
 
 def add_default(content: bytes, recipients: Sequence[str]) -> bytes:
@@ -264,7 +291,7 @@ def add_default(content: bytes, recipients: Sequence[str]) -> bytes:
             )
         return content
     text = splice.insert_item(
-        _text(content), _RULES, _place(rules, "any", ()), _lines(_path_regex(_ANY), checked), FILE
+        text_of(content), RULES, _place(rules, "any", ()), _lines(_path_regex(_ANY), {"age": checked}), FILE
     )
     return text.encode()
 
@@ -292,7 +319,7 @@ def remove_environment(content: bytes, env: str) -> bytes:
     own = _own(parse(content), env)
     if own is None:
         return content
-    return splice.remove_item(_text(content), _RULES, own.index, FILE).encode()
+    return splice.remove_item(text_of(content), RULES, own.index, FILE).encode()
 
 
 def set_recipients(content: bytes, env: str, recipients: Sequence[str]) -> bytes:
@@ -310,7 +337,7 @@ def set_recipients(content: bytes, env: str, recipients: Sequence[str]) -> bytes
     checked = _checked(recipients)
     if own.recipients == Recipients.of([map(_comparable, checked)]):
         return content
-    text = splice.remove_item(_text(content), _RULES, own.index, FILE)
-    text = splice.insert_item(text, _RULES, own.index, _lines(own.path_regex, checked), FILE)
+    text = splice.remove_item(text_of(content), RULES, own.index, FILE)
+    text = splice.insert_item(text, RULES, own.index, _lines(own.path_regex, {"age": checked}), FILE)
     require_own_rule(text.encode(), env)
     return text.encode()

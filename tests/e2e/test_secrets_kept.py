@@ -122,6 +122,7 @@ def test_rules_key_files_and_comments_of_people_are_kept(prod: Machine) -> None:
         + "    pgp: FBC7B9E2A4F9289AC0C1D4843D16CEE4A27381B4\n"
     )
     config.write_text(text)
+    prod.git("commit", "-qam", "Rules of the team")
     prod.ok("env", "add", "next", "--hostname", "next.example.com", "--set", "kasmCerts.ingress.create=false")
     after = config.read_text()
     assert after.startswith("# ours\n")

@@ -196,16 +196,17 @@ def test_a_new_file_has_no_catch_all_and_two_spaces() -> None:
 
 
 def test_new_environments_take_their_recipients_from_the_default_rule() -> None:
-    content = rules.initial([ALICE, BOB, ALICE])
-    assert set(rules.default_recipients(content)) == {ALICE, BOB}
+    content = rules.add_environment(rules.initial([ALICE, BOB, ALICE]), "prod")
+    assert rules.require_own_rule(content, "prod").recipients == Recipients.of([[ALICE, BOB]])
     assert rules.matching_rule(content, "elsewhere/prod/secrets/a.sops.yaml") is None
-    assert rules.default_recipients(rules.initial()) == ()
-    assert rules.default_recipients(rules.add_environment(rules.initial(), "prod", [ALICE])) == ()
+    for nobody in (rules.initial(), rules.add_environment(rules.initial(), "prod", [ALICE])):
+        with pytest.raises(InputError, match="no recipient"):
+            rules.add_environment(nobody, "dev")
 
 
 def test_a_file_of_other_people_gets_a_default_rule_once() -> None:
     content = rules.add_default(rules.add_environment(TEAM.encode(), "prod", [ALICE]), [BOB, f"{SSH} me"])
-    assert rules.default_recipients(content) == (BOB, SSH)
+    assert rules.require_own_rule(rules.add_environment(content, "next"), "next").recipients.age == (BOB, SSH)
     assert regexes(content)[2:4] == [own("prod"), own("[^/]+")]
     assert rules.require_own_rule(content, "prod").recipients.age == (ALICE,)
     assert rules.add_default(content, [SSH, BOB]) == content
@@ -330,7 +331,7 @@ def test_the_same_environment_again_changes_nothing_and_other_recipients_are_ref
 
 
 def test_an_environment_without_recipients_or_with_a_bad_name_is_refused() -> None:
-    with pytest.raises(SecretError, match="no recipient"):
+    with pytest.raises(InputError, match="no recipient"):
         rules.add_environment(rules.initial(), "prod", [])
     for name in ("../prod", "pro d", "a.b", "", ".*"):
         with pytest.raises(InputError):
@@ -404,12 +405,135 @@ def test_key_groups_in_an_environments_own_rule_are_peoples_to_change() -> None:
         rules.set_recipients(grouped.encode(), "prod", [CAROL])
 
 
+# --- rules of people ------------------------------------------------------
+
+SEALING = "    encrypted_regex: ^(data|stringData)$\n    mac_only_encrypted: true\n"
+DEFAULT = rules.initial([ALICE]).decode()
+KMS = "arn:aws:kms:us-east-1:656532927350:key/920aff2e"
+
+
+def before_default(rule: str) -> bytes:
+    return DEFAULT.replace("creation_rules:\n", f"creation_rules:\n{rule}", 1).encode()
+
+
+def keys_of(content: bytes, env: str) -> dict[str, object]:
+    rule = rules.require_own_rule(content, env)
+    return {k: v for k, v in yamlio.load(content.decode())["creation_rules"][rule.index].items() if "_re" not in k}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"age": [ALICE], "pgp": FINGERPRINT, "kms": f"{KMS}+arn:aws:iam::1:role/sops", "aws_profile": "ops"},
+        {
+            "age": [ALICE],
+            "gcp_kms": ["projects/p/locations/global/keyRings/r/cryptoKeys/k"],
+            "hckms": ["tr-west-1:abc"],
+        },
+        {"azure_keyvault": "https://v.vault.azure.net/keys/k/0123"},
+        {"hc_vault_transit_uri": "https://vault.example.org:8200/v1/transit/keys/dev"},
+        {"key_groups": [{"age": [ALICE], "pgp": [FINGERPRINT]}, {"kms": [{"arn": KMS}]}], "shamir_threshold": 2},
+    ],
+)
+def test_a_new_environment_gets_every_way_to_decrypt_that_the_default_rule_has(keys: dict[str, object]) -> None:
+    lines = "".join(f"    {line}\n" for line in yamlio.dump(keys).splitlines())
+    default = DEFAULT.replace(f"    age:\n      - {ALICE}\n", lines)
+    assert default != DEFAULT
+    content = rules.add_environment(default.encode(), "prod")
+    assert keys_of(content, "prod") == {**keys, "mac_only_encrypted": True}
+    assert content.decode().endswith(default.partition("creation_rules:\n")[2])
+
+
+def test_recipients_that_are_named_replace_those_of_age_alone() -> None:
+    default = DEFAULT + f"    pgp: {FINGERPRINT}\n"
+    own_rule = rules.require_own_rule(rules.add_environment(default.encode(), "prod", [BOB]), "prod")
+    assert own_rule.recipients == of_rule({"age": [BOB], "pgp": FINGERPRINT})
+
+
+def test_a_recipient_for_a_default_rule_with_key_groups_is_refused() -> None:
+    default = DEFAULT.replace("    age:\n", "    key_groups:\n    - age:\n")
+    assert rules.require_own_rule(rules.add_environment(default.encode(), "prod"), "prod").recipients.age == (ALICE,)
+    with pytest.raises(InputError, match="key groups"):
+        rules.add_environment(default.encode(), "prod", [BOB])
+
+
+@pytest.mark.parametrize("scope", ["", SEALING, "    mac_only_encrypted: true\n"])
+@pytest.mark.parametrize(
+    "regex", ["overlays/prod/secrets/.*", "^overlays/prod/", r"/(?:prod)/.*\.yaml$", own("prod|x")]
+)
+def test_a_rule_of_people_for_one_environment_is_its_own(regex: str, scope: str) -> None:
+    content = before_default(f"  - path_regex: '{regex}'\n{scope}    age: {ALICE},{BOB}\n    pgp: {FINGERPRINT}\n")
+    assert rules.add_environment(content, "prod", [], [PROD], ["dev"]) == content
+    assert rules.add_environment(content, "prod", [BOB, ALICE]) == content
+    assert rules.require_own_rule(content, "prod", [PROD]).index == 0
+    with pytest.raises(InputError, match=f"rule 1 .*{BOB}.*{FINGERPRINT}.*{CAROL}"):
+        rules.add_environment(content, "prod", [ALICE, CAROL])
+    sealing = yamlio.load(rules.for_sealing(content, "prod").decode())["creation_rules"]
+    said = yamlio.load(content.decode())["creation_rules"]
+    assert sealing[0] == {**said[0], "encrypted_regex": "^(data|stringData)$", "mac_only_encrypted": True}
+    assert sealing[1:] == said[1:]
+    beside = rules.add_environment(content, "dev", [], [], ["prod"])
+    assert [rule.index for rule in rules.parse(beside) if rule.path_regex == own("dev")] == [1]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "encrypted_regex: ^password$",
+        "encrypted_suffix: _secret",
+        "unencrypted_suffix: _clear",
+        "unencrypted_regex: ^data$",
+        "mac_only_encrypted: false",
+    ],
+)
+def test_a_rule_of_people_that_leaves_data_in_clear_is_refused(scope: str) -> None:
+    content = before_default(f"  - path_regex: overlays/prod/\n    {scope}\n    age: {ALICE}\n")
+    with pytest.raises(SecretError, match=r"rule 1 .*does not seal as Flux") as caught:
+        rules.add_environment(content, "prod")
+    assert scope in caught.value.message.replace('"', "")
+
+
+@pytest.mark.parametrize(
+    "regex", ["", ".*", "overlays/", r"overlays/[a-z]+/", r"\.sops\.yaml$", "overlays/(prod|dev)/"]
+)
+@pytest.mark.parametrize("recipients", [[], [ALICE], [BOB]])
+def test_a_wide_rule_before_the_default_one_is_an_error_that_names_both(regex: str, recipients: list[str]) -> None:
+    content = before_default((f"  - path_regex: '{regex}'\n  " if regex else "  - ") + f"  age: {BOB}\n")
+    with pytest.raises(SecretError) as caught:
+        rules.add_environment(content, "prod", recipients, [], ["dev"])
+    assert "rule 1 (line " in caught.value.message
+    assert "rule 2 (line " in caught.value.message
+    assert "below rule 2" in caught.value.hint
+
+
+def test_a_rule_of_people_for_one_of_the_files_is_not_passed_over() -> None:
+    content = before_default(f"  - path_regex: overlays/prod/secrets/kasm-secrets\n    age: {BOB}\n")
+    with pytest.raises(SecretError, match=r"rule 1 .*rule 2 "):
+        rules.add_environment(content, "prod", [], [PROD])
+    single = f"creation_rules:\n  - path_regex: cert\n    age: {BOB}\n  - age: {ALICE}\n".encode()
+    with pytest.raises(SecretError, match=r"rule 1 .*rule 2 "):
+        rules.add_environment(single, "prod", [], ["overlays/prod/secrets/cert.sops.yaml"])
+    half = before_default(f"  - path_regex: overlays/prod/secrets/a\n{SEALING}    age: {BOB}\n")
+    with pytest.raises(SecretError, match=r"does not match .*kasm-secrets.*; rule 2 "):
+        rules.add_environment(half, "prod", [], [PROD])
+
+
+def test_without_a_default_rule_the_rule_that_counts_now_says_who() -> None:
+    content = f"creation_rules:\n  - pgp: {FINGERPRINT}\n    age: {CAROL}\n".encode()
+    added = rules.add_environment(content, "prod")
+    assert keys_of(added, "prod") == {"age": [CAROL], "pgp": FINGERPRINT, "mac_only_encrypted": True}
+    assert rules.remove_environment(added, "prod") == content
+    assert rules.passed_over(added, "prod") is None
+    passed = rules.passed_over(rules.add_environment(content, "prod", [ALICE]), "prod")
+    assert passed is not None
+    assert passed.recipients.age == (CAROL,)
+
+
 # --- any file --------------------------------------------------------------
 
 comments = st.lists(st.sampled_from(["# a word", "  # indented: x", "", "#- path_regex: ^x"]), max_size=2)
-patterns = st.sampled_from(
-    ["", "^terraform/", r"secrets/.*\.yaml$", "overlays/dev", "/a.sops", r"\.json$", own("[^/]+")]
-)
+WIDE = {"", r"secrets/.*\.yaml$", "/a.sops"}
+patterns = st.sampled_from([*sorted(WIDE), "^terraform/", "overlays/test", r"\.json$", own("[^/]+")])
 
 
 @st.composite
@@ -421,7 +545,10 @@ def files(draw: st.DrawFn) -> str:
         lines += draw(comments)
         keys = [f"path_regex: {json.dumps(pattern)}"] if pattern else []
         keys += draw(
-            st.sampled_from([[f"age: {ALICE}"], ["age:", f"- {ALICE}  # me"], ["key_groups:", f"- age: [{BOB}]"]])
+            st.sampled_from(
+                [[f"age: {ALICE}"], ["age:", f"- {ALICE}  # me"]]
+                + ([["key_groups:", f"- age: [{BOB}]"]] if pattern != own("[^/]+") else [])
+            )
         )
         lines += [f"{indent}- {keys[0]}", *(f"{indent}  {key}" for key in keys[1:])]
     lines += draw(comments)
@@ -432,6 +559,11 @@ def files(draw: st.DrawFn) -> str:
 @given(text=files())
 def test_in_any_file_a_rule_is_put_in_as_the_first_match_and_comes_out_without_a_trace(text: str) -> None:
     file = "overlays/{}/secrets/a.sops.yaml"
+    present = regexes(text.encode())
+    if own("[^/]+") in present and WIDE & set(present[: present.index(own("[^/]+"))]):
+        with pytest.raises(SecretError, match=r"rule \d+ .*rule \d+ "):
+            rules.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
+        return
     one = rules.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
     two = rules.add_environment(one, "dev", [CAROL], [file.format("dev")])
     for env in ("prod", "dev"):
