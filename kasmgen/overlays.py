@@ -53,7 +53,8 @@ def prove(
 ) -> Overlay:
     """The overlay whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
     environment = files.environment
-    verify.demand_carried(environment.name, [place for obj in want.values() for place in limits.find(obj)])
+    where = f"environment {environment.name}"
+    verify.demand_carried(where, [place for obj in want.values() for place in limits.find(obj)])
     base = {key: item.object for key, item in job.base.objects.items()}
     json_only: frozenset[ResourceId] = frozenset()
     for last in (False, True):
@@ -73,7 +74,7 @@ def prove(
         if not wrong:
             break
         if last:
-            verify.demand_exact(environment.name, want, got)
+            verify.demand_exact(where, want, got)
         json_only |= wrong
     text, objects = _kustomization(job, files, own, secrets, entries)
     whole = {**own, **secrets, f"{environment.directory}/kustomization.yaml": text.encode()}
@@ -91,7 +92,7 @@ def _overlay(
     """Files of patches and resources, the entries of the patches, and what is no part of the chart (the Namespace)."""
     directory = files.environment.directory
     assembly = assemble.patched(base, want, json_only)
-    verify.demand_carried(files.environment.name, assembly.beyond)
+    verify.demand_carried(f"environment {files.environment.name}", assembly.beyond)
     out: dict[str, bytes] = {}
     entries: list[Yaml] = []
     taken: dict[str, set[str]] = {

@@ -210,7 +210,10 @@ def build(
         rendering.foresee(run, project, workspace.environments[names[0]].environment)
     base = rendering.render_base(run, loaded, project)
     base_files = layout.base(base.objects, str(loaded.chart))
-    verify.write_tree(run.directory / "build", base_files)
+    if names:
+        verify.write_tree(run.directory / "build", base_files)
+    else:
+        prove_base(run, base, base_files)
     job = overlays.Job(run, workspace, base, base_files, sources, committed)
 
     def one(name: str) -> EnvironmentResult:
@@ -223,6 +226,15 @@ def build(
     results = {result.name: result for result in in_parallel(one, names)}
     relaxed = tuple(Note("schema: a key whose default is null is not required", item) for item in loaded.relaxed)
     return Result(loaded.chart, base_files, results, (*relaxed, *base.notes))
+
+
+def prove_base(run: rendering.Kitchen, base: Render, files: Mapping[str, bytes]) -> None:
+    """Raise KasmgenError if kustomize does not make of the base what the chart renders.
+
+    With an environment that needs no extra build: what it is built of is the base.
+    """
+    want = {key: item.object for key, item in base.objects.items()}
+    verify.prove_base(run.directory / "build", files, want, run.cache)
 
 
 def in_parallel(task: Callable[[str], EnvironmentResult], names: Sequence[str]) -> Iterator[EnvironmentResult]:

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kasmgen import yamlio
+from kasmgen import config, yamlio
 from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.model import Object, ResourceId, by_id
-from kasmgen.steps import compare
+from kasmgen.steps import compare, limits
 from kasmgen.tools import git, kustomize
 
 
@@ -76,11 +76,11 @@ def inexact(want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object])
     )
 
 
-def demand_carried(environment: str, places: Sequence[compare.Difference]) -> None:
+def demand_carried(where: str, places: Sequence[compare.Difference]) -> None:
     """Raise InputError that names the places which kustomize cannot carry, if there are any."""
     if places:
         raise InputError(
-            f"environment {environment}: the chart renders what Flux (kustomize) cannot carry: {_few(places)}",
+            f"{where}: the chart renders what Flux (kustomize) cannot carry: {_few(places)}",
             hint="change it in the chart or its values; data of any kind fits into binaryData (base64)",
         )
 
@@ -90,15 +90,26 @@ def _few(found: Sequence[compare.Difference]) -> str:
     return "; ".join(str(item) for item in found[:5]) + more
 
 
-def demand_exact(environment: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
+def demand_exact(where: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
     """Raise KasmgenError that names object and path of the first differences, if there are any."""
     found = compare.differences(want, got)
     if not found:
         return
     raise KasmgenError(
-        f"environment {environment}: what kustomize builds is not what Helm would install: {_few(found)}",
+        f"{where}: what kustomize builds is not what Helm would install: {_few(found)}",
         hint="nothing was written; please report this with the chart and its values",
     )
+
+
+def prove_base(root: Path, files: Mapping[str, bytes], want: Mapping[ResourceId, Object], cache: ParseCache) -> None:
+    """Write the files of a base below `root` and build it, where no environment that stands on it is built.
+
+    Raises InputError that names what kustomize cannot carry, KasmgenError if the build is not `want`.
+    """
+    where = "the base"
+    demand_carried(where, [place for obj in want.values() for place in limits.find(obj)])
+    write_tree(root, files)
+    demand_exact(where, want, build(root, config.BASE, cache))
 
 
 def farm(repo: git.Repository, into: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import config, names, publish, rendering
+from kasmgen import config, names, pipeline, publish, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef, Project
@@ -120,11 +120,13 @@ def _publish(
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project)
         base = rendering.render_base(run, loaded, project)
+        base_files = layout.base(base.objects, str(loaded.chart))
+        pipeline.prove_base(run, base, base_files)
     ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
     tree = {
         config.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),
         config.SOPS_FILE: _sops_config(root, recipients),
-        **layout.base(base.objects, str(loaded.chart)),
+        **base_files,
     }
     changes = publish.plan(root, tree, prune=["base"], force=options.force)
     title = f"Set up {project.release} from {loaded.chart}"

@@ -14,6 +14,7 @@ from kasmgen.yamlio import Yaml
 
 _CHARACTERS = re.compile("[\x7f-\x9f\ufffe\uffff]")
 _KEY_LENGTH = 1000
+_MERGE = "<<"  # YAML 1.1's merge key, which kustomize obeys even in quotes
 _OWN_ANNOTATIONS = re.compile(
     r"config\.kubernetes\.io/(?:index|path|origin|local-config)|config\.k8s\.io/id"
     r"|alpha\.config\.kubernetes\.io/transformations"
@@ -60,7 +61,7 @@ def _carried(value: Yaml) -> bool:
 
 
 def _key_carried(key: str) -> bool:
-    return len(key) <= _KEY_LENGTH and _CHARACTERS.search(key) is None
+    return key != _MERGE and len(key) <= _KEY_LENGTH and _CHARACTERS.search(key) is None
 
 
 def _texts(path: str, value: Yaml) -> Iterator[tuple[str, str]]:
@@ -69,6 +70,8 @@ def _texts(path: str, value: Yaml) -> Iterator[tuple[str, str]]:
             here = pointer(path, key)
             if len(key) > _KEY_LENGTH:
                 yield path, f"the key {short(key)} is longer than {_KEY_LENGTH} characters"
+            if key == _MERGE:
+                yield here, "kustomize drops this key, which means merging in YAML 1.1, even in quotes"
             yield from ((here, f"the key {why}") for why in _bad_character(key))
             yield from _texts(here, below)
     elif isinstance(value, list):

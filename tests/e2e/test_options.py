@@ -11,7 +11,10 @@ import click
 import pytest
 
 from kasmgen import cli
+from kasmgen.tools import kustomize
 from tests.e2e.conftest import Machine, make_machine
+
+KUBECTL = kustomize.locate().path
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +155,60 @@ def test_a_set_that_the_chart_does_not_know_names_the_option(
     said = refused(machine if arguments[0] == "init" else shared, 2, *arguments, "--values", str(good))
     assert said.startswith("error: --set: ")
     assert "additional properties 'foo' not allowed" in said
+
+
+# --- charts -----------------------------------------------------------------------
+
+
+def chart(directory: Path, text: str) -> str:
+    (directory / "templates").mkdir(parents=True)
+    (directory / "Chart.yaml").write_text("apiVersion: v2\nname: odd\nversion: 1.0.0\n")
+    (directory / "values.yaml").write_text("key: plain\n")
+    (directory / "templates" / "odd.yaml").write_text(text)
+    return str(directory)
+
+
+ODD = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: odd}
+data: {{ dict .Values.key "merge" | toJson }}
+"""
+
+
+def test_a_key_that_kustomize_loses_is_refused_before_the_base_is_committed(machine: Machine) -> None:
+    key = "<<"
+    source = chart(machine.home / "odd", ODD)
+    said = refused(machine, 2, "init", "--recipient", machine.recipient, "--chart", source, "--set", f"key={key}")
+    assert said.startswith("error: the base: the chart renders what Flux (kustomize) cannot carry: ConfigMap")
+    assert "odd in kasm at /data/<<: kustomize drops this key" in said
+    machine.ok("init", "--recipient", machine.recipient, "--chart", source)
+    name = machine.root / "kasmgen.yaml"
+    name.write_text(f"{name.read_text()}values: {{key: {json.dumps(key)}}}\n")
+    assert "the base: the chart renders" in machine.run("render").stderr
+    machine.git("checkout", "-q", ".")
+    more = ("--hostname", "x.example.com", "--set", f"key={key}")
+    assert "environment x: the chart renders what Flux" in refused(machine, 2, "env", "add", "x", *more)
+
+
+def test_a_base_without_objects_is_one(machine: Machine) -> None:
+    machine.ok("init", "--recipient", machine.recipient, "--chart", chart(machine.home / "odd", "# nothing\n"))
+
+
+@pytest.mark.parametrize("command", ["init", "render"])
+def test_a_base_that_does_not_build_to_the_render_is_not_committed(machine: Machine, command: str) -> None:
+    """A kustomize that loses a field stands for one that differs from the one that was tried."""
+    lossy = machine.home / "kustomize"
+    lossy.write_text(f"#!/bin/sh\n[ $1 = version ] && echo v5.8.1 || {KUBECTL} kustomize $2 | grep -v 'replicas:'\n")
+    lossy.chmod(0o755)
+    setting = {"KASMGEN_KUSTOMIZE": str(lossy)}
+    if command == "init":
+        said = refused(machine, 70, "init", "--recipient", machine.recipient, **setting)
+    else:
+        machine.ok("init", "--recipient", machine.recipient)
+        said = refused(machine, 70, "render", **setting)
+    assert said.startswith("error: the base: what kustomize builds is not what Helm would install: ")
+    assert "/spec/replicas" in said
 
 
 # --- programs ---------------------------------------------------------------------
