@@ -126,7 +126,8 @@ def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brough
     namespace = rendering.namespace_of(project, environment)
     given = rendering.render_values(loaded, project, environment)
     first, second = rendering.render(job.run, loaded, project.release, namespace, given)
-    rendering.refuse_rendered_secrets(project, environment, first)
+    if first.secrets:
+        rendering.refuse_written_secrets(job.run, loaded, project, environment)
     plans, assigned = _plan_secrets(job, files, passed, wanted_secrets(loaded, project, environment, first, second))
     secrets = sealing.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
@@ -209,6 +210,8 @@ def build(
     if names:
         rendering.foresee(run, project, workspace.environments[names[0]].environment)
     base = rendering.render_base(run, loaded, project)
+    if base.secrets:
+        rendering.refuse_written_secrets(run, loaded, project, None)
     base_files = layout.base(base.objects, str(loaded.chart))
     if names:
         verify.write_tree(run.directory / "build", base_files)

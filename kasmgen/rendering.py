@@ -7,14 +7,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kasmgen import config, verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Chart, Render
-from kasmgen.steps import clear, compare, normalise, profile, schema, values
+from kasmgen.steps import clear, compare, digests, normalise, profile, schema, values
 from kasmgen.tools import charts, helm
 from kasmgen.workspace import Workspace
 from kasmgen.yamlio import Yaml
@@ -129,10 +129,29 @@ def _refuse_secrets(loaded: LoadedChart, file: str, own: Mapping[str, Yaml]) -> 
     _refuse(file, [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry])
 
 
-def refuse_rendered_secrets(project: Project, environment: Environment, rendered: Render) -> None:
-    """The same for what a chart without a profile makes a Secret of. Raises SecretError."""
-    for file, own in _inputs(project, environment):
-        _refuse(file, [".".join(path) for path in clear.refused_paths(own, rendered)])
+def refuse_written_secrets(
+    run: Kitchen, loaded: LoadedChart, project: Project, environment: Environment | None
+) -> None:
+    """The same for a chart without a profile, which has to be tried. Raises SecretError."""
+    file, own = _inputs(project, environment)[-1]
+    if own and not loaded.profile.chart_names:
+        found = clear.written_secrets(own, loaded.defaults, attempt(run, loaded, project, environment))
+        _refuse(file, [".".join(path) for path in found])
+
+
+def attempt(
+    run: Kitchen, loaded: LoadedChart, project: Project, environment: Environment | None
+) -> Callable[[Mapping[str, Yaml]], Render]:
+    """Renders the chart with other values than the environment's own, or without one than the project's."""
+
+    def render(own: Mapping[str, Yaml]) -> Render:
+        shared = project if environment else replace(project, values=own)
+        given = render_values(loaded, shared, replace(environment, values=own) if environment else None)
+        namespace = namespace_of(project, environment)
+        texts = helm.render(helm.locate(), loaded.chart, given, project.release, namespace)
+        return normalise.normalise(texts, namespace, run.cache.load)
+
+    return render
 
 
 def _inputs(project: Project, environment: Environment | None) -> list[tuple[str, Mapping[str, Yaml]]]:
@@ -159,7 +178,7 @@ def render(
     first = normalise.normalise(texts[0], namespace, run.cache.load)
     if texts[0] == texts[1]:
         return first, first
-    second = normalise.normalise(texts[1], namespace)
+    first, second = digests.without_random(first, normalise.normalise(texts[1], namespace))
     _demand_deterministic(loaded.chart, first, second)
     return first, second
 
@@ -169,11 +188,6 @@ def foresee(run: Kitchen, project: Project, environment: Environment) -> None:
     loaded = run.chart(environment.chart or project.chart)
     given = render_values(loaded, project, environment)
     run.foresee(loaded.chart, project.release, namespace_of(project, environment), given)
-
-
-def render_once(loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]) -> Render:
-    """One render, for looking only: nothing that is written may come of it."""
-    return normalise.normalise(helm.render(helm.locate(), loaded.chart, given, release, namespace), namespace)
 
 
 def _demand_deterministic(chart: Chart, first: Render, second: Render) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kasmgen.commands.change import Options, Outcome
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.model import Render, ResourceId, Secret
+from kasmgen.model import ResourceId, Secret
 from kasmgen.steps import brought, flux, rules, secretplan
 from kasmgen.steps.brought import Brought
 from kasmgen.tools import git
@@ -50,7 +50,7 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     inputs = values_input.named(request.value_files, request.sets)
     with inputs, rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
-        environment, passed = _environment(loaded, workspace, request)
+        environment, passed = _environment(run_, loaded, workspace, request)
         sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
         planned = pipeline.with_environment(workspace, EnvironmentFiles(environment), sops_config)
         for key_type in pipeline.key_types(loaded, workspace.project, environment):
@@ -85,7 +85,9 @@ def _check_name(workspace: Workspace, name: str) -> None:
         )
 
 
-def _environment(loaded: rendering.LoadedChart, workspace: Workspace, request: Request) -> tuple[Environment, Brought]:
+def _environment(
+    run: rendering.Kitchen, loaded: rendering.LoadedChart, workspace: Workspace, request: Request
+) -> tuple[Environment, Brought]:
     """The environment as its file will say it, and the secret values that were passed."""
     given = values_input.read(request.value_files, request.sets)
     lifted = loaded.profile.lift(given)
@@ -99,22 +101,10 @@ def _environment(loaded: rendering.LoadedChart, workspace: Workspace, request: R
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
     frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
     if lifted.values:
-        rest, frozen = values_input.lift(lifted.values, _renderer(loaded, workspace, environment))
+        attempt = rendering.attempt(run, loaded, workspace.project, environment)
+        rest, frozen = values_input.lift(lifted.values, loaded.defaults, attempt)
         environment = replace(environment, values=rest)
     return environment, Brought(passwords, lifted.pairs, registry, frozen)
-
-
-def _renderer(
-    loaded: rendering.LoadedChart, workspace: Workspace, environment: Environment
-) -> Callable[[Mapping[str, Yaml]], Render]:
-    project = workspace.project
-    namespace = rendering.namespace_of(project, environment)
-
-    def render(given: Mapping[str, Yaml]) -> Render:
-        values = rendering.render_values(loaded, project, replace(environment, values=given))
-        return rendering.render_once(loaded, project.release, namespace, values)
-
-    return render
 
 
 def _fields(request: Request, found: Mapping[str, Yaml]) -> Environment:

@@ -189,9 +189,9 @@ def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, proje
     """Shared values are committed in clear, so none of them may be a secret."""
     lifted = loaded.profile.lift(project.values)
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
-    if not found and project.values:
-        rendered = rendering.render_base(run, loaded, project)
-        found = [".".join(path) for path in clear.refused_paths(project.values, rendered)]
+    if not found:
+        secret = clear.find(project.values, loaded.defaults, rendering.attempt(run, loaded, project, None))
+        found = [".".join(path) for path in (*secret.sealed, *secret.spread, *secret.idle)]
     if found:
         raise InputError(
             f"--values: these are secrets and would be committed in clear: {', '.join(found)}",

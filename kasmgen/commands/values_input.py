@@ -118,31 +118,39 @@ def _bounded(path: Path, option: str) -> bytes:
 Frozen: TypeAlias = dict[ResourceId, dict[str, Secret]]
 
 
-def lift(given: Mapping[str, Yaml], render: Callable[[Mapping[str, Yaml]], Render]) -> tuple[dict[str, Yaml], Frozen]:
+def lift(
+    given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], render: clear.Attempt
+) -> tuple[dict[str, Yaml], Frozen]:
     """Values without secrets, and the Secrets' own values that came of them.
 
-    render: the chart with some values in place of `given`.
+    defaults: the chart's own values. render: the chart with some values in place of `given`.
     Raises InputError where the chart does not render the same without such a value.
     """
-    whole = render(given)
-    paths = clear.refused_paths(given, whole)
-    if not paths:
+    found = clear.find(given, defaults, render)
+    _refuse(found.spread, "go into Secrets and into other objects too, and those are committed in clear")
+    _refuse(found.idle, "sound like secrets, and the chart does nothing with them", "leave them out")
+    if not found.sealed:
         return dict(given), {}
     rest: dict[str, Yaml] = dict(given)
-    for path in paths:
+    for path in reversed(found.sealed):
         rest = v.without(rest, path)
-    named = ", ".join(".".join(path) for path in paths)
-    hint = "use a Secret that exists, if the chart offers that, or a key of --password-file"
     try:
         bare = render(rest)
     except InputError as error:
-        message = f"the values {named} go into Secrets and may not be written to Git, and without them: {error.message}"
-        raise InputError(message, hint=hint) from None
-    if {k: i.object for k, i in bare.objects.items()} != {k: i.object for k, i in whole.objects.items()}:
-        message = f"the values {named} go into Secrets and may not be written to Git, and other objects depend on them"
-        raise InputError(message, hint=hint)
-    texts = [str(v.get(given, path)).encode() for path in paths]
+        _refuse(found.sealed, f"go into Secrets and may not be written to Git, and without them: {error.message}")
+        raise
+    whole = render(given)
+    if not clear.others_alike(bare, whole):
+        _refuse(found.sealed, "go into Secrets and may not be written to Git, and other objects depend on them")
+    texts = [text.encode() for path, text in v.text_leaves(given) if path in found.sealed]
     return rest, _came_of(texts, whole, render(given), bare)
+
+
+def _refuse(
+    paths: Sequence[v.Path], why: str, hint: str = "use a Secret that exists, if the chart offers that"
+) -> None:
+    if paths:
+        raise InputError(f"the values {', '.join('.'.join(path) for path in paths)} {why}", hint=hint)
 
 
 def _came_of(texts: Sequence[bytes], whole: Render, again: Render, bare: Render) -> Frozen:
@@ -153,6 +161,10 @@ def _came_of(texts: Sequence[bytes], whole: Render, again: Render, bare: Render)
         before = data_of(bare.secrets[key].object) if key in bare.secrets else {}
         for name, value in data_of(item.object).items():
             changed = value == second.get(name) and value != before.get(name)
-            if changed or any(text in value.reveal() for text in texts):
+            # A password hash with a salt is random, and still of the password.
+            if changed or any(len(text) >= _LEAST_LENGTH and text in value.reveal() for text in texts):
                 frozen.setdefault(key, {})[name] = value
     return frozen
+
+
+_LEAST_LENGTH = 4  # shorter texts (true, 8080, db) are in every Secret by accident

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 from kasmgen.errors import InputError
 from kasmgen.yamlio import Yaml
@@ -93,8 +93,18 @@ def _without_in_list(items: list[Yaml], path: Path) -> list[Yaml]:
     return out
 
 
+def replaced(values: Yaml, path: Path, change: Callable[[Yaml], Yaml]) -> Any:
+    """`values` with what stands at `path` changed, in lists each item of it."""
+    if path:
+        head, rest = path[0], path[1:]
+        if isinstance(values, list):
+            return [replaced(x, rest, change) if str(i) == head else x for i, x in enumerate(values)]
+        return {key: replaced(x, rest, change) if key == head else x for key, x in values.items()}
+    return [change(item) for item in values] if isinstance(values, list) else change(values)
+
+
 def text_leaves(values: Yaml, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every text and whole number of `values`, as text, with the path of the key to take away with it.
+    """Every text and number of `values`, as text, with the path of the key to take away with it.
 
     That is its own key also where it stands in a mapping of a list ("users", "0", "password");
     other items of a list cannot go alone, so it is the key of the list.
@@ -108,7 +118,7 @@ def text_leaves(values: Yaml, path: Path = ()) -> Iterator[tuple[Path, str]]:
                 yield from text_leaves(item, (*path, str(index)))
             else:
                 yield from ((path, text) for _, text in text_leaves(item))
-    elif isinstance(values, str | int) and not isinstance(values, bool):
+    elif isinstance(values, str | int | float) and not isinstance(values, bool):
         yield path, str(values)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +33,8 @@ def locate(source: str, root: Path) -> Path:
     Raises InputError if there is none.
     """
     try:
-        path = builtin_path() if source == BUILTIN else root / Path(source).expanduser()
+        # Of a project that is not there yet, as in a dry run, nothing can be looked up on the way.
+        path = builtin_path() if source == BUILTIN else Path(os.path.normpath(root / Path(source).expanduser()))
         missing = not path.exists()
     except (OSError, RuntimeError, ValueError):  # a name that no file can have, ~ of nobody
         missing, path = True, root

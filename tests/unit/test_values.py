@@ -71,7 +71,7 @@ def test_without_takes_the_key_and_what_it_leaves_empty_and_changes_nothing_give
     assert values == before
 
 
-def test_text_leaves_reach_into_lists_and_take_whole_numbers_for_text() -> None:
+def test_text_leaves_reach_into_lists_and_take_numbers_for_text() -> None:
     values = {
         "a": {"b": "text", "pin": 12345678, "on": True, "none": None, "f": 1.5},
         "users": [{"password": "s3cret", "deep": [{"k": "v"}]}, "bare", ["nested"]],
@@ -79,6 +79,7 @@ def test_text_leaves_reach_into_lists_and_take_whole_numbers_for_text() -> None:
     assert list(v.text_leaves(values)) == [
         (("a", "b"), "text"),
         (("a", "pin"), "12345678"),
+        (("a", "f"), "1.5"),
         (("users", "0", "password"), "s3cret"),
         (("users", "0", "deep", "0", "k"), "v"),
         (("users",), "bare"),
