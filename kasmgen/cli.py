@@ -585,7 +585,7 @@ def demo(settings: Settings, directory: str) -> None:
     printing.say(settings, "next:")
     for step in (
         f"cd {made.root} && git log --stat",
-        f"kubectl kustomize overlays/{made.environment}   # everything that Flux would apply",
+        f"{made.build}   # everything that Flux would apply",
         f"{program} env show {made.environment}",
         f"{program} diff HEAD~1 HEAD   # what the last commit does to each cluster",
         f"{program} init my-repository --generate-key   # the real one",

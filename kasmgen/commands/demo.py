@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ class Demo:
     """What was made: the repository, its files, what one environment builds to, and the commits.
 
     objects: "Kind name" of everything in the build, in its order. sample: one object of it, as YAML.
+    build: the command line that builds it, in the repository.
     """
 
     root: Path
@@ -25,6 +28,7 @@ class Demo:
     objects: tuple[str, ...]
     sample: str
     commits: tuple[str, ...]
+    build: str
 
     @property
     def tree(self) -> list[str]:
@@ -68,4 +72,12 @@ def run(directory: Path) -> Demo:
         objects=tuple(f"{obj['kind']} {obj['metadata']['name']}" for obj in objects),
         sample=sample,
         commits=tuple(history.subjects(repo)),
+        build=_build_command(kustomize.locate(), "overlays/prod"),
     )
+
+
+def _build_command(program: kustomize.Kustomize, directory: str) -> str:
+    """How people build `directory` themselves: the bundled program has its full path, for it is not on PATH."""
+    name = program.path.name
+    verb = ("kustomize",) if program.is_kubectl else ("build",)
+    return shlex.join((name if shutil.which(name) else str(program.path), *verb, directory))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,15 @@ def test_the_count_is_that_of_the_commit_with_what_people_edited(prod: Machine) 
     prod.git("rm", "-q", "--cached", "base/kustomization.yaml")
     prod.git("commit", "-qm", "lost")
     assert ": 1 file\n" in prod.ok("render").stderr
+
+
+def test_the_demo_names_a_kustomize_that_can_be_started(machine: Machine) -> None:
+    bare = machine.home / "bin"
+    bare.mkdir()
+    for name in ("git", "sh"):
+        (bare / name).symlink_to(str(shutil.which(name)))
+    said = machine.ok("demo", PATH=str(bare)).stderr
+    line = next(line for line in said.splitlines() if "everything that Flux would apply" in line)
+    command = line.partition("#")[0].split()
+    assert command == [str(KUBECTL), "kustomize", "overlays/prod"]
+    assert "kind: Ingress" in machine.tool(*command, cwd=machine.root / "demo")
