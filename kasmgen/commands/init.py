@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,11 +14,12 @@ from kasmgen import config, names, pipeline, publish, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef, Project
-from kasmgen.errors import InputError, RepositoryError
+from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.model import Secret
 from kasmgen.steps import clear, flux, layout, rules
 from kasmgen.tools import agekeys, charts, git
 from kasmgen.workspace import read_bytes
+from kasmgen.yamlio import Yaml
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _publish(
         change.check(repo, options)
     with values_input.named(request.value_files, request.sets), rendering.kitchen(root) as run:
         loaded = run.chart(project.chart)
-        _refuse_secrets(run, loaded, project)
+        _refuse_secrets(run, loaded, project, request)
         base = rendering.render_base(run, loaded, project)
         base_files = layout.base(base.objects, str(loaded.chart))
         pipeline.prove_base(run, base, base_files)
@@ -185,7 +186,7 @@ def _outside(source: str, root: Path, repo: git.Repository | None) -> tuple[str,
     return (f"chart {source} lies outside the repository: every clone needs it in the same place beside it",)
 
 
-def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, project: Project) -> None:
+def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, project: Project, request: Request) -> None:
     """Shared values are committed in clear, so none of them may be a secret."""
     lifted = loaded.profile.lift(project.values)
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
@@ -194,9 +195,24 @@ def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, proje
         found = [".".join(path) for path in (*secret.sealed, *secret.spread, *secret.idle)]
     if found:
         raise InputError(
-            f"--values: these are secrets and would be committed in clear: {', '.join(found)}",
+            f"{_whence(loaded, request)}: these are secrets and would be committed in clear: {', '.join(found)}",
             hint="pass them with `kasmgen env add --values` or --password-file, which seal them",
         )
+
+
+def _whence(loaded: rendering.LoadedChart, request: Request) -> str:
+    """The options that brought a secret, for a message; all that brought values where none is one by itself."""
+
+    def brings(given: Mapping[str, Yaml]) -> bool:
+        try:
+            lifted = loaded.profile.lift(given)
+        except (InputError, SecretError):
+            return True
+        return bool(lifted.passwords or lifted.pairs or lifted.registry)
+
+    found = values_input.options(request.value_files, request.sets, brings)
+    every = [*(f"--values {name}" for name in request.value_files), *(["--set"] if request.sets else [])]
+    return ", ".join(found or every)
 
 
 def _sops_config(root: Path, recipients: Sequence[str]) -> bytes:

@@ -158,6 +158,19 @@ def test_a_set_that_the_chart_does_not_know_names_the_option(
     assert "additional properties 'foo' not allowed" in said
 
 
+@pytest.mark.parametrize("option", ["--set", "--values"])
+def test_a_secret_for_all_environments_is_refused_with_its_option(
+    machine: Machine, tmp_path: Path, option: str
+) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("global: {altHostnames: [y.example.com]}\n")
+    bad.write_text("global: {kasmPasswords: {dbPassword: SECRET}}\n")
+    given = "global.kasmPasswords.dbPassword=SECRET" if option == "--set" else str(bad)
+    said = refused(machine, 2, "init", "--values", str(good), option, given)
+    where = "--set" if option == "--set" else f"--values {bad}"
+    assert said.startswith(f"error: {where}: these are secrets and would be committed in clear: db-password")
+
+
 # --- charts -----------------------------------------------------------------------
 
 
