@@ -18,7 +18,7 @@ from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.model import Secret
 from kasmgen.steps import clear, flux, layout, rules
 from kasmgen.tools import agekeys, charts, git
-from kasmgen.workspace import read_bytes
+from kasmgen.workspace import read_bytes, read_text
 from kasmgen.yamlio import Yaml
 
 
@@ -42,7 +42,9 @@ def run(request: Request, options: Options) -> Outcome:
     if root.is_dir():
         change.recovered(git.find(root), options)
     if (root / config.PROJECT_FILE).exists():
+        config.parse_project(read_text(root / config.PROJECT_FILE, config.PROJECT_FILE))
         return Outcome(f"{root} is a kasmgen project already; nothing was changed")
+    _refuse_nested(root.resolve())
     project = _project(request)
     recipients = [rules.check_recipient(text) for text in request.recipients]
     key = agekeys.generate() if request.generate_key else None
@@ -54,6 +56,18 @@ def run(request: Request, options: Options) -> Outcome:
     except BaseException:
         made.undo()
         raise
+
+
+def _refuse_nested(root: Path) -> None:
+    """Raise InputError in a directory of another project, unless it is a Git repository of its own."""
+    for place, above in zip((root, *root.parents), root.parents, strict=False):
+        if (place / ".git").exists():
+            return
+        if (above / config.PROJECT_FILE).exists():
+            raise InputError(
+                f"DIR: {root} lies in the kasmgen project {above}, and projects do not nest",
+                hint="add an environment to that project (`kasmgen env add`), or name a directory outside of it",
+            )
 
 
 def _project(request: Request) -> Project:
@@ -88,13 +102,14 @@ class _Made:
 
 def _repository(root: Path, options: Options) -> tuple[git.Repository | None, _Made]:
     """Where the project will be; None if there is no repository yet and none shall be made."""
+    present = next(path for path in (root, *root.parents) if path.exists())
+    if not present.is_dir():
+        raise RepositoryError(f"{present} is no directory", hint="name another one")
     repo = git.find(root)
     if options.dry_run:
         return repo, _Made()
     missing = tuple(path for path in (root, *root.parents) if not path.exists())
     if repo is None:
-        if root.exists() and not root.is_dir():
-            raise RepositoryError(f"{root} is no directory")
         repo = git.init(root)
         return repo, _Made(missing, repo.git_dir)
     try:

@@ -272,6 +272,23 @@ def test_the_count_is_that_of_the_commit_with_what_people_edited(prod: Machine) 
     assert ": 1 file\n" in prod.ok("render").stderr
 
 
+# --- where a project goes ---------------------------------------------------------
+
+
+def test_init_refuses_a_broken_project_and_one_inside_another(machine: Machine) -> None:
+    machine.git("init", "-q")
+    (machine.root / "kasmgen.yaml").write_text("x\n")
+    broken = refused(machine, 2, "init")
+    assert "error: kasmgen.yaml: " in broken
+    (machine.root / "kasmgen.yaml").unlink()
+    machine.ok("init", "--recipient", machine.recipient)
+    for more in ((), ("--dry-run",)):
+        said = refused(machine, 2, "init", "apps/sub", *more)
+        assert f"lies in the kasmgen project {machine.root}" in said
+    machine.git("init", "-q", "own")
+    machine.ok("init", "own", "--recipient", machine.recipient)
+
+
 def test_the_demo_names_a_kustomize_that_can_be_started(machine: Machine) -> None:
     bare = machine.home / "bin"
     bare.mkdir()
