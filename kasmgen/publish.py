@@ -204,6 +204,12 @@ def publish(
     return Published(made, changes, git.changed_files(repo, made) if made else 0)
 
 
+def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
+    """Raise RepositoryError if git ignores any of these paths of the project, so that they cannot be committed."""
+    prefix = git.toplevel_relative(repo, root.resolve())
+    git.check_not_ignored(repo, [_in_repo(prefix, path) for path in paths])
+
+
 def _publish(
     repo: git.Repository,
     root: Path,
@@ -323,6 +329,11 @@ def _fitting(error: BaseException) -> BaseException:
 # --- after a kill --------------------------------------------------------
 
 
+def pending(repo: git.Repository) -> bool:
+    """Whether a killed run has left something for `recover`."""
+    return bool({place.name for place in (repo.git_dir / gitcommit.OWN).glob("*")} - {_LOCK})
+
+
 def recover(repo: git.Repository) -> list[str]:
     """Put right what a killed run has left, and say what that was. Nothing is written if there is nothing to do.
 
@@ -330,7 +341,7 @@ def recover(repo: git.Repository) -> list[str]:
     are put back that still are what it wrote; others were changed since and stay.
     Raises RepositoryError if another kasmgen, or a git that one has started, is at work.
     """
-    if not {place.name for place in (repo.git_dir / gitcommit.OWN).glob("*")} - {_LOCK}:
+    if not pending(repo):
         return []
     with interrupts.deferred(lambda: ()), _alone(repo):
         return _recover(repo)

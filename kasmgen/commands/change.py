@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,9 +97,23 @@ def open_workspace(start: Path, options: Options) -> Workspace:
 
 
 def check(repo: git.Repository, options: Options) -> None:
-    """Raise RepositoryError if the repository must not be changed now."""
-    if not options.dry_run:
-        git.check_ready(repo, commit=options.commit, branch=options.branch)
+    """Raise RepositoryError or InputError if the repository must not be changed now, or not as the options say.
+
+    A dry run is refused as the real one would be, but leaves to that one what a killed run has left.
+    """
+    if options.dry_run and publish.pending(repo):
+        return
+    git.check_ready(repo, commit=options.commit, branch=options.branch)
+    if options.branch is not None:
+        git.check_new_branch(repo, options.branch)
+    if options.push:
+        git.destination(repo, options.branch or git.branch(repo) or "")
+
+
+def check_paths(repo: git.Repository, root: Path, paths: Iterable[str], options: Options) -> None:
+    """Raise RepositoryError if a commit of these paths of the project would be refused."""
+    if options.commit:
+        publish.check(repo, root, paths)
 
 
 def prune_globs(names: Sequence[str]) -> list[str]:

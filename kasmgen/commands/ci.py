@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kasmgen import __version__, publish, workspace
+from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import RepositoryError
 from kasmgen.model import Tree
@@ -19,15 +20,15 @@ def run(start: Path, platform: str, options: Options) -> Outcome:
     repo = git.find(root)
     if repo is None:
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
-    if not options.dry_run:
-        publish.recover(repo)
-        git.check_ready(repo, commit=options.commit, branch=options.branch)
+    change.recovered(repo, options)
+    change.check(repo, options)
     project = git.toplevel_relative(repo, root)
     tree, steps = _pipeline(repo, project, platform)
     changes = publish.plan(repo.root, tree, force=options.force)
     if not changes:
         return Outcome(f"nothing to do: the pipeline for {platform} is there", next_steps=steps)
     lines = tuple(changes.describe())
+    change.check_paths(repo, repo.root, changes.paths, options)
     if options.dry_run:
         return Outcome(f"would change {words.count(len(lines), 'file')}", None, lines, next_steps=steps, dry_run=True)
     text = options.message or f"Check and compare changes with kasmgen on {platform}"

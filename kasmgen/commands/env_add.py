@@ -225,6 +225,7 @@ def _publish(
             else []
         ),
     )
+    change.check_paths(workspace.repo, workspace.root, changes.paths, options)
     if options.dry_run:
         return Outcome(
             f"would add the environment {name}",

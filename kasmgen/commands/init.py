@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -107,6 +108,8 @@ def _repository(root: Path, options: Options) -> tuple[git.Repository | None, _M
         raise RepositoryError(f"{present} is no directory", hint="name another one")
     repo = git.find(root)
     if options.dry_run:
+        if repo is None:
+            _check_new(present, options)
         return repo, _Made()
     missing = tuple(path for path in (root, *root.parents) if not path.exists())
     if repo is None:
@@ -117,6 +120,14 @@ def _repository(root: Path, options: Options) -> tuple[git.Repository | None, _M
     except OSError as error:
         raise RepositoryError(f"{root}: the directory cannot be made: {error.strerror}") from None
     return repo, _Made(missing)
+
+
+def _check_new(present: Path, options: Options) -> None:
+    """Raise as the real run would in the repository that it makes below the directory `present`."""
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise RepositoryError(f"{present} may not be written to", hint="correct its permissions or its mount")
+    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
+        change.check(git.init(Path(name)), options)
 
 
 def _publish(
@@ -149,6 +160,8 @@ def _publish(
     text = change.message(options, title, "", loaded.chart, sealed=False)
     notes = tuple(f"base: {note}" for note in base.notes)
     reports = _outside(project.chart.source, root, repo)
+    if repo is not None:
+        change.check_paths(repo, root, changes.paths, options)
     if options.dry_run or repo is None:
         lines = tuple(changes.describe())
         return Outcome("would set up the project", None, lines, reports=reports, notes=notes, dry_run=True)

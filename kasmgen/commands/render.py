@@ -66,9 +66,13 @@ def run(
         return Outcome(
             f"nothing to do: {_count(len(selected), 'environment')} as the inputs say", reports=reports, notes=notes
         )
+    also = _inputs(workspace, selected)
+    if options.commit:
+        _demand_committed(workspace, selected, {*changes.paths, *also})
+    change.check_paths(workspace.repo, workspace.root, [*changes.paths, *also], options)
     if options.dry_run:
         return Outcome(f"would change {_count(len(lines), 'file')}", None, lines, reports, notes, dry_run=True)
-    done = _publish(workspace, selected, changes, result, options)
+    done = _publish(workspace, selected, changes, also, result, options)
     return Outcome(
         f"{_count(len(lines), 'file')} brought in line", done.commit, lines, reports, notes, files=done.files
     )
@@ -144,10 +148,22 @@ def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collecti
             )
 
 
+def _inputs(workspace: Workspace, names: Sequence[str]) -> list[str]:
+    """Files of people that go into the same commit, as they stand."""
+    inputs = [config.PROJECT_FILE, config.SOPS_FILE]
+    for name in names:
+        inputs += [
+            f"{config.OVERLAYS}/{name}/{config.ENVIRONMENT_FILE}",
+            f"{config.OVERLAYS}/{name}/kustomization.yaml",
+        ]
+    return [path for path in inputs if (workspace.root / path).is_file()]
+
+
 def _publish(
     workspace: Workspace,
     names: Sequence[str],
     changes: publish.Changes,
+    also: Sequence[str],
     result: pipeline.Result,
     options: Options,
 ) -> publish.Published:
@@ -155,15 +171,6 @@ def _publish(
     sealed = any(path.endswith(".sops.yaml") for path in changes.paths)
     title = f"Render {which}" if names else "Render the base"
     text = change.message(options, title, "", result.chart, sealed=sealed)
-    inputs = [config.PROJECT_FILE, config.SOPS_FILE]
-    for name in names:
-        inputs += [
-            f"{config.OVERLAYS}/{name}/{config.ENVIRONMENT_FILE}",
-            f"{config.OVERLAYS}/{name}/kustomization.yaml",
-        ]
-    also = [path for path in inputs if (workspace.root / path).is_file()]
-    if options.commit:
-        _demand_committed(workspace, names, {*changes.paths, *also})
     return publish.publish(
         workspace.repo,
         workspace.root,

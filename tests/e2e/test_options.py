@@ -272,6 +272,43 @@ def test_the_count_is_that_of_the_commit_with_what_people_edited(prod: Machine) 
     assert ": 1 file\n" in prod.ok("render").stderr
 
 
+# --- dry runs ---------------------------------------------------------------------
+
+ADD = ("env", "add", "x", "--hostname", "x.example.com")
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "why"),
+    [
+        (2, ("--branch", "a..b"), "--branch: 'a..b' is no name for a branch"),
+        (5, ("--branch", "main"), "the branch main exists already"),
+        (5, ("--push",), "--push: the branch main has no upstream"),
+    ],
+)
+@pytest.mark.parametrize("command", ["env add", "init", "ci", "render"])
+def test_a_dry_run_refuses_what_the_run_refuses(
+    shared: Machine, machine: Machine, command: str, code: int, options: tuple[str, ...], why: str
+) -> None:
+    arguments = {"env add": ADD, "init": ("init",), "ci": ("ci", "github"), "render": ("render",)}[command]
+    where = machine if command == "init" else shared
+    dry = refused(where, code, *arguments, *options, "--dry-run")
+    assert why in dry
+    if command == "env add":
+        assert refused(where, code, *arguments, *options) == dry
+
+
+def test_a_dry_run_refuses_a_repository_that_is_not_ready(project: Machine) -> None:
+    (project.root / ".gitignore").write_text("secrets/\n")
+    assert "git ignores what has to be committed" in refused(project, 5, *ADD, "--dry-run")
+    assert project.run(*ADD, "--dry-run", "--no-commit").code == 0
+    (project.root / ".gitignore").unlink()
+    project.git("checkout", "-q", "--detach")
+    assert "HEAD is detached" in refused(project, 5, *ADD, "--dry-run")
+    assert project.run(*ADD, "--dry-run", "--branch", "new").code == 0
+    (project.root / ".git" / "MERGE_HEAD").write_text(project.git("rev-parse", "HEAD") + "\n")
+    assert "a merge is in progress" in refused(project, 5, *ADD, "--dry-run", "--branch", "new")
+
+
 # --- where a project goes ---------------------------------------------------------
 
 
