@@ -108,6 +108,7 @@ def helm_labels(obj: Object, context: Context) -> Object:
     A label that some selector asks for stays where pods carry it, or nothing would be selected any more;
     on other objects it stays where a custom resource asks for it (a ServiceMonitor selects Services).
     """
+    removed: set[str] = set()
 
     def strip(holder: Yaml, *, template: bool) -> Yaml:
         if not isinstance(holder, dict) or not isinstance(holder.get("metadata"), dict):
@@ -120,12 +121,16 @@ def helm_labels(obj: Object, context: Context) -> Object:
             and (key != "app.kubernetes.io/managed-by" or labels[key] == "Helm")
             and key not in (context.selected if template else context.selected_anywhere)
         ]
+        removed.update(gone)
         return {**holder, "metadata": _without(holder["metadata"], "labels", gone)} if gone else holder
 
     spec = obj.get("spec")
     if isinstance(spec, dict) and (kinds.pod_template(obj) is not None or obj.get("kind") == "StatefulSet"):
         obj = {**obj, "spec": _strip_templates(spec, strip)}
-    return strip(obj, template=obj.get("kind") == "Pod")  # type: ignore[no-any-return]
+    stripped: Object = strip(obj, template=obj.get("kind") == "Pod")
+    if removed:
+        context.note("Helm's labels removed", obj, ", ".join(sorted(removed)))
+    return stripped
 
 
 def _strip_templates(spec: dict[str, Yaml], strip: Callable[..., Yaml]) -> dict[str, Yaml]:
@@ -269,7 +274,7 @@ def keep_data(obj: Object, context: Context) -> Object:
     claims = kind == "StatefulSet" and isinstance(spec, dict) and bool(spec.get("volumeClaimTemplates"))
     if not claims and kind not in ("PersistentVolumeClaim", "Namespace", "CustomResourceDefinition"):
         return obj
-    context.note("protected from pruning", obj)
+    context.note("protected from pruning", obj, "claims are kept on deletion" if claims else "")
     if claims:
         assert isinstance(spec, dict)
         policy = {**_mapping(spec, "persistentVolumeClaimRetentionPolicy"), "whenDeleted": "Retain"}
@@ -341,7 +346,7 @@ def _asked_for(value: Yaml) -> Iterator[str]:
 def parse(
     texts: Mapping[str, str], load: Callable[[str, str], list[yamlio.Document]]
 ) -> tuple[list[tuple[str, Object]], list[Note]]:
-    """(template, object) for all objects of a render in the order of the templates, and notes on duplicate keys."""
+    """(template, object) for all objects of a render in the order of the templates, and notes on how it was read."""
     objects: list[tuple[str, Object]] = []
     notes: list[Note] = []
     for template, text in sorted(texts.items()):
@@ -349,6 +354,8 @@ def parse(
             found = _unwrapped(document.value, template)
             objects += [(template, obj) for obj in found]
             notes += [Note("duplicate key, the last one kept", _name(found), path) for path in document.duplicates]
+            if found[:1] != [document.value]:
+                notes.append(Note("list unpacked", template, f"{len(found)} objects"))
     return objects, notes
 
 
@@ -384,6 +391,8 @@ def normalise(
                 f"the chart renders {key} twice (again in {template})", hint="kustomize and Flux refuse that"
             )
         is_secret = key.kind == "Secret" and not key.group
+        if is_secret:
+            context.note("Secret kept out of the base", normal)
         (secrets if is_secret else objects)[key] = Rendered(key, normal, template)
     return Render(objects, secrets, tuple(dict.fromkeys(context.notes)))
 

@@ -47,6 +47,21 @@ def only(render: Render) -> Object:
     return item.object
 
 
+def test_whatever_is_done_is_noted_with_the_object_it_was_done_to() -> None:
+    item = "{apiVersion: v1, kind: ConfigMap, metadata: {name: %s, labels: {helm.sh/chart: c-1}}}"
+    secret = "{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: kasm}, data: {}}"
+    items = f"[{item % 'a'}, {item % 'b'}, {secret}]"
+    notes = {str(note) for note in rendered(f"apiVersion: v1\nkind: List\nitems: {items}\n").notes}
+    assert notes == {
+        "list unpacked: chart/templates/0.yaml: 3 objects",
+        "Helm's labels removed: ConfigMap a: helm.sh/chart",
+        "Helm's labels removed: ConfigMap b: helm.sh/chart",
+        "namespace filled in: ConfigMap a: kasm",
+        "namespace filled in: ConfigMap b: kasm",
+        "Secret kept out of the base: Secret s",
+    }
+
+
 # --- hooks -----------------------------------------------------------------------------
 
 
