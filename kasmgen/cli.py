@@ -423,11 +423,11 @@ def diff(
       kasmgen diff v1 v2 --output html > report.html
       kasmgen diff origin/main --output markdown --exit-code
     """
-    from kasmgen.report import html, jsonout, markdown, text
-
     with printing.progress(settings, "environments", 100) as step:
         found = _command("diff").run(_start(settings), arguments, step)
     if output == "text":
+        from kasmgen.report import text
+
         colour = settings.color and sys.stdout.isatty()
         shown = text.render(found, colour=colour, full=full)
         if sys.stdout.isatty() and not no_pager:
@@ -436,9 +436,12 @@ def diff(
         else:
             printing.out(shown.rstrip("\n"))
     elif output == "markdown":
+        from kasmgen.report import markdown
+
         printing.out(markdown.render(found, max_bytes).rstrip("\n"))
     else:
-        printing.out((html if output == "html" else jsonout).render(found).rstrip("\n"))
+        form = importlib.import_module(f"kasmgen.report.{'html' if output == 'html' else 'jsonout'}")
+        printing.out(form.render(found).rstrip("\n"))
     if found.failed:
         names = ", ".join(item.name for item in found.environments if item.state == "failed")
         raise ToolError(f"these environments could not be built, so nobody knows what changes there: {names}")

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +122,7 @@ class _Comparison:
     failed: dict[str, str] = field(default_factory=dict)
     cache: verify.ParseCache = field(default_factory=verify.ParseCache)
     known: set[str] = field(default_factory=set, repr=False)
+    builders: Executor = field(init=False)
 
     def report(self, names: Sequence[str]) -> review.Report:
         """What changes in these environments; those that cannot be built are named as failed."""
@@ -135,7 +136,8 @@ class _Comparison:
                 changes[name] = self._changes(before.get(name), after.get(name))
             self.progress(name)
 
-        with ThreadPoolExecutor(max_workers=(os.cpu_count() or 2) + 1) as pool:
+        workers = (os.cpu_count() or 2) + 1
+        with ThreadPoolExecutor(workers) as self.builders, ThreadPoolExecutor(workers) as pool:
             list(pool.map(one, [name for name in names if name not in self.failed]))
         return review.group(
             changes,
@@ -173,7 +175,8 @@ class _Comparison:
             with _naming(self.new):
                 self.new.demand_builds(new, self.cache)
             return ()
-        was, now = self._built(self.old, old), self._built(self.new, new)
+        sides = [(self.old, old), (self.new, new)]
+        was, now = self.builders.map(lambda side: self._built(*side), sides)
         return risks.assess(review.compare_builds(was, now), risks.Context(was, now))
 
     def _built(self, side: Side, overlay: Overlay | None) -> Build:

