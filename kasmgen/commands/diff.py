@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,12 +123,11 @@ class _Comparison:
     cache: verify.ParseCache = field(default_factory=verify.ParseCache)
     known: set[str] = field(default_factory=set, repr=False)
     builders: Executor = field(init=False)
+    ahead: dict[str, Future[Build]] = field(default_factory=dict, init=False, repr=False)
 
     def report(self, names: Sequence[str]) -> review.Report:
         """What changes in these environments; those that cannot be built are named as failed."""
         before, after = self._overlays(self.old, names), self._overlays(self.new, names)
-        for side in (self.old, self.new):
-            self.known |= review.known_values(side.clear_secrets(self.cache))
         changes: dict[str, tuple[ObjectChange, ...]] = dict.fromkeys(names, ())
 
         def one(name: str) -> None:
@@ -138,6 +137,14 @@ class _Comparison:
 
         workers = (os.cpu_count() or 2) + 1
         with ThreadPoolExecutor(workers) as self.builders, ThreadPoolExecutor(workers) as pool:
+            self._write(self.old, before)
+            for name in list(before)[:workers]:
+                # Builds that can run while the other side is written; a few, for what they make takes memory.
+                if name not in self.failed and not _alike(before[name], after.get(name)):
+                    self.ahead[name] = self.builders.submit(self._built, self.old, before[name])
+            self._write(self.new, after)
+            for side in (self.old, self.new):
+                self.known |= review.known_values(side.clear_secrets(self.cache))
             list(pool.map(one, [name for name in names if name not in self.failed]))
         return review.group(
             changes,
@@ -150,13 +157,17 @@ class _Comparison:
         )
 
     def _overlays(self, side: Side, names: Sequence[str]) -> dict[str, Overlay]:
-        """The environments that a side has, ready to be built."""
+        """The environments that a side has."""
         side.ready()
         found: dict[str, Overlay] = {}
         for name in names:
             if side.has(name):
                 with self._recording(name), _naming(side):
                     found[name] = side.overlay(name)
+        return found
+
+    def _write(self, side: Side, found: Mapping[str, Overlay]) -> None:
+        """Make a side's environments ready to be built."""
         try:
             side.write(found.values())
         except KasmgenError:
@@ -164,10 +175,9 @@ class _Comparison:
             for name, overlay in found.items():
                 with self._recording(name), _naming(side):
                     side.write([overlay])
-        return found
 
     def _changes(self, old: Overlay | None, new: Overlay | None) -> tuple[ObjectChange, ...]:
-        if old is not None and new is not None and old.digest == new.digest:
+        if new is not None and _alike(old, new):
             # Built all the same: that nothing changes is not to be said of what does not build.
             if self.new.generates_secrets(new):
                 self._built(self.new, new)
@@ -175,9 +185,10 @@ class _Comparison:
             with _naming(self.new):
                 self.new.demand_builds(new, self.cache)
             return ()
-        sides = [(self.old, old), (self.new, new)]
-        was, now = self.builders.map(lambda side: self._built(*side), sides)
-        return risks.assess(review.compare_builds(was, now), risks.Context(was, now))
+        now = self.builders.submit(self._built, self.new, new)
+        ahead = self.ahead.pop(old.name, None) if old else None
+        was = (ahead or self.builders.submit(self._built, self.old, old)).result()
+        return risks.assess(review.compare_builds(was, now.result()), risks.Context(was, now.result()))
 
     def _built(self, side: Side, overlay: Overlay | None) -> Build:
         if overlay is None:
@@ -194,6 +205,10 @@ class _Comparison:
             yield
         except KasmgenError as error:
             self.failed[name] = revisions.reason(error)
+
+
+def _alike(old: Overlay | None, new: Overlay | None) -> bool:
+    return old is not None and new is not None and old.digest == new.digest
 
 
 @contextmanager
