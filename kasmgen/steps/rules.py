@@ -30,7 +30,6 @@ __all__ = [
     "recipients_for",
     "remove_environment",
     "require_own_rule",
-    "set_recipients",
 ]
 
 ENCRYPTED_REGEX = "^(data|stringData)$"
@@ -320,24 +319,3 @@ def remove_environment(content: bytes, env: str) -> bytes:
     if own is None:
         return content
     return splice.remove_item(text_of(content), RULES, own.index, FILE).encode()
-
-
-def set_recipients(content: bytes, env: str, recipients: Sequence[str]) -> bytes:
-    """`content` with the environment's own rule sealing to `recipients` (age) and nobody else.
-
-    The rule is written anew in its place. Raises SecretError if the environment has
-    no rule of its own, or if its rule has key groups or other keys than age's, which
-    only people can change.
-    """
-    own = require_own_rule(content, env)
-    if own.recipients.others or len(own.recipients.groups) > 1:
-        raise SecretError(
-            f"{FILE}: {own} has key groups or keys that are not age's", hint="change its recipients by hand"
-        )
-    checked = _checked(recipients)
-    if own.recipients == Recipients.of([map(_comparable, checked)]):
-        return content
-    text = splice.remove_item(text_of(content), RULES, own.index, FILE)
-    text = splice.insert_item(text, RULES, own.index, _lines(own.path_regex, {"age": checked}), FILE)
-    require_own_rule(text.encode(), env)
-    return text.encode()

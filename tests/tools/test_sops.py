@@ -324,9 +324,9 @@ def test_new_annotations_keep_the_mac(tool: Sops, content: bytes, alice: Person)
 
 
 def test_updatekeys_keeps_the_revision_and_set_changes_it(
-    tool: Sops, content: bytes, config: bytes, alice: Person, bob: Person, tmp_path: Path
+    tool: Sops, content: bytes, alice: Person, bob: Person, tmp_path: Path
 ) -> None:
-    wider = rules.set_recipients(config, "prod", [alice.public, bob.public])
+    wider = rules.add_environment(rules.initial(), "prod", [alice.public, bob.public])
     (tmp_path / ".sops.yaml").write_bytes(wider)
     file = tmp_path / PATH
     file.parent.mkdir(parents=True)
