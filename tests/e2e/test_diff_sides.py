@@ -102,7 +102,7 @@ def by_kustomize(machine: Machine, revision: str, into: Path) -> list[str]:
     archive = into.parent / f"{into.name}.tar"
     machine.git("archive", "-o", str(archive), revision)
     with tarfile.open(archive) as tar:
-        tar.extractall(into, filter="data")
+        tar.extractall(into)
     built = machine.tool(*kustomize.locate().command, str(into / "overlays/prod"))
     objects = [*yamlio.load_all(built), *yamlio.load_all((into / "clusters/prod/kasm.yaml").read_text())]
     return sorted(json.dumps(document.value, sort_keys=True) for document in objects)
