@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.chart.cluster import Cluster, running
-from tests.chart.conftest import (
+from tests.builtin_chart.cluster import Cluster, running
+from tests.builtin_chart.conftest import (
     NAMESPACE,
     PLAIN,
     RELEASE,

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.chart.conftest import Object, find
+from tests.builtin_chart.conftest import Object, find
 from tests.needs import program
 
 # Unprivileged, and not the owner of anything but the directories that the pod has as volumes.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Object, Render, containers, merged, pod_specs
+from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, merged, pod_specs
 from tests.needs import program
 
 SHELLS = {"/bin/sh": "sh", "sh": "sh", "/bin/bash": "bash", "bash": "bash", "/usr/bin/env bash": "bash"}

@@ -15,7 +15,18 @@ import helm_python
 import pytest
 from ruamel.yaml import YAML
 
-from tests.chart.conftest import CHART, PLAIN, Object, Render, containers, find, merged, parse, pod_specs, services
+from tests.builtin_chart.conftest import (
+    CHART,
+    PLAIN,
+    Object,
+    Render,
+    containers,
+    find,
+    merged,
+    parse,
+    pod_specs,
+    services,
+)
 from tests.needs import program
 
 Texts = Callable[..., dict[str, str]]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Object, Render, pod_specs
+from tests.builtin_chart.conftest import PLAIN, Object, Render, pod_specs
 from tests.needs import program
 
 HANG = 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Object, Render, containers, merged, pod_specs, services
+from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, merged, pod_specs, services
 
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 

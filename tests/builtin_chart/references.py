@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tests.chart.conftest import Object, containers, pod_specs
+from tests.builtin_chart.conftest import Object, containers, pod_specs
 
 # Secrets that the chart leaves to the user, with the keys that it reads from them.
 Outside = dict[str, set[str]]

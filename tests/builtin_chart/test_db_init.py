@@ -13,10 +13,10 @@ from pathlib import Path
 import helm_python
 import pytest
 
-from tests.chart.conftest import CHART, PLAIN, Object, Render, containers, find, merged, pod_specs, services
-from tests.chart.postgres_harness import PASSWORD, Cluster, free_port, locales, workspace
-from tests.chart.seeding_harness import SECRETS, Seeding, prepared, real_yq
-from tests.chart.test_postgres import UGLY, database
+from tests.builtin_chart.conftest import CHART, PLAIN, Object, Render, containers, find, merged, pod_specs, services
+from tests.builtin_chart.postgres_harness import PASSWORD, Cluster, free_port, locales, workspace
+from tests.builtin_chart.seeding_harness import SECRETS, Seeding, prepared, real_yq
+from tests.builtin_chart.test_postgres import UGLY, database
 from tests.needs import program
 
 

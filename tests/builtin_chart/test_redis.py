@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Object, Render, containers, pod_specs
-from tests.chart.postgres_harness import free_port, give_away, unprivileged, workspace
-from tests.chart.test_postgres import UGLY
+from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, pod_specs
+from tests.builtin_chart.postgres_harness import free_port, give_away, unprivileged, workspace
+from tests.builtin_chart.test_postgres import UGLY
 from tests.needs import program
 
 EVERYTHING = "".join(UGLY)

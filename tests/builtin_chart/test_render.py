@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Object, Render, containers, find, merged, names, pod_specs, services
+from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, find, merged, names, pod_specs, services
 
 # Component: workload, Service and its ports, container port name, image.
 COMPONENTS: dict[str, tuple[str, str, list[int], str, str]] = {

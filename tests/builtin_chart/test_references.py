@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Render, merged, parse, services
-from tests.chart.references import problems
+from tests.builtin_chart.conftest import PLAIN, Render, merged, parse, services
+from tests.builtin_chart.references import problems
 
 TOGGLES = ("kasmGuac", "rdpGateway", "rdpHttpsGateway", "kasmShare", "kasmRedis")
 PASSWORD_KEYS = {

@@ -10,7 +10,7 @@ import helm_python
 import jsonschema
 import pytest
 
-from tests.chart.conftest import CHART, DEFAULTS, PLAIN, Object, Render, merged, services
+from tests.builtin_chart.conftest import CHART, DEFAULTS, PLAIN, Object, Render, merged, services
 
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
 COMPONENTS = list(DEFAULTS["kasmApp"]["servicesToDeploy"])

@@ -8,8 +8,8 @@ from typing import Any
 import helm_python
 import pytest
 
-from tests.chart.conftest import PLAIN, Render, merged, services
-from tests.chart.kubernetes import errors, minor, versions
+from tests.builtin_chart.conftest import PLAIN, Render, merged, services
+from tests.builtin_chart.kubernetes import errors, minor, versions
 
 # What the chart can render beyond its defaults, every value at least once.
 EVERYTHING: dict[str, Any] = merged(

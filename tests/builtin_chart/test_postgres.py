@@ -13,8 +13,8 @@ from pathlib import Path
 import helm_python
 import pytest
 
-from tests.chart.conftest import CHART, PLAIN, Object, Render, find, merged, services
-from tests.chart.postgres_harness import (
+from tests.builtin_chart.conftest import CHART, PLAIN, Object, Render, find, merged, services
+from tests.builtin_chart.postgres_harness import (
     PASSWORD,
     Cluster,
     give_away,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.conftest import CHART, DEFAULTS
+from tests.builtin_chart.conftest import CHART, DEFAULTS
 
 HERE = Path(__file__).parent
 README = (CHART / "README.md").read_text()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.conftest import PLAIN, Object, Render, find, merged, names, services
+from tests.builtin_chart.conftest import PLAIN, Object, Render, find, merged, names, services
 
 HOSTS = {"global": {"hostname": "kasm.example.com", "altHostnames": ["kasm.example.org", "*.kasm.example.net"]}}
 

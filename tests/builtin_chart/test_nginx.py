@@ -14,17 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.conftest import CHART, PLAIN, Object, Render, find, merged, services
-from tests.chart.nginx_harness import (
-    DNS_PORT,
-    PLAIN_PORT,
-    TLS_PORT,
-    Answer,
-    Nginx,
-    Request,
-    Site,
-    site,
-)
+from tests.builtin_chart.conftest import CHART, PLAIN, Object, Render, find, merged, services
+from tests.builtin_chart.nginx_harness import DNS_PORT, PLAIN_PORT, TLS_PORT, Answer, Nginx, Request, Site, site
 
 ZONE = "workspaces.svc.cluster.local"
 SESSION = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from tests.chart.conftest import Object, find
-from tests.chart.postgres_harness import PASSWORD, Cluster, postgres_program, workspace
+from tests.builtin_chart.conftest import Object, find
+from tests.builtin_chart.postgres_harness import PASSWORD, Cluster, postgres_program, workspace
 from tests.needs import program
 
 
