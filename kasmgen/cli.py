@@ -508,9 +508,9 @@ def secret_show(settings: Settings, environment: str, key: str, reveal: bool, ou
     if output == "json":
         printing.out_json(texts)
         return
-    from kasmgen import yamlio
+    from kasmgen.yaml import documents
 
-    printing.out_bytes(yamlio.dump(texts).encode())
+    printing.out_bytes(documents.dump(texts).encode())
 
 
 def _as_text(value: Secret) -> str:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kasmgen import names, yamlio
+from kasmgen import names
 from kasmgen.errors import InputError
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents
+from kasmgen.yaml.documents import Yaml
 
 API_VERSION = "kasmgen.dev/v1"
 SIZES = ("small", "medium", "large")
@@ -155,7 +156,7 @@ class _Reader:
 
 
 def _document(text: str, kind: str, source: str) -> _Reader:
-    value = yamlio.load_all(text, source)
+    value = documents.load_all(text, source)
     if not value:
         raise InputError(f"{source}: the file is empty")
     if len(value) > 1:
@@ -285,7 +286,7 @@ _HEAD = """\
 
 
 def _write(schema: str, comment: str, pairs: Sequence[tuple[str, Any]]) -> str:
-    body = "".join(yamlio.dump({key: value}) for key, value in pairs if value not in ("", None, [], {}, ()))
+    body = "".join(documents.dump({key: value}) for key, value in pairs if value not in ("", None, [], {}, ()))
     return _HEAD.format(schema=schema, comment=comment) + body
 
 

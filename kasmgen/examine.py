@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from kasmgen import overlays, pipeline, rendering, sealing, verify, yamlio
+from kasmgen import overlays, pipeline, rendering, sealing, verify
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.model import Object, Render, ResourceId
 from kasmgen.steps import brought, flux, sealed, secretplan, templates
@@ -18,6 +18,7 @@ from kasmgen.steps.certificates import CertificateSpec
 from kasmgen.steps.checks import builds
 from kasmgen.steps.secretplan import Plan
 from kasmgen.workspace import EnvironmentFiles
+from kasmgen.yaml import documents
 
 
 @dataclass(frozen=True)
@@ -172,20 +173,20 @@ def _lacks(plan: Plan) -> str:
     return f"Secret {name} holds what the chart made before"
 
 
-def _mapping(text: str | None, path: str) -> dict[str, yamlio.Yaml]:
+def _mapping(text: str | None, path: str) -> dict[str, documents.Yaml]:
     try:
-        value = yamlio.load(text or "", path)
+        value = documents.load(text or "", path)
     except InputError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
-def _patch_files(job: overlays.Job, files: EnvironmentFiles, listed: Mapping[str, yamlio.Yaml]) -> dict[str, bytes]:
+def _patch_files(job: overlays.Job, files: EnvironmentFiles, listed: Mapping[str, documents.Yaml]) -> dict[str, bytes]:
     """Path as the kustomization has it -> content, of every patch file."""
     root = job.workspace.root / files.environment.directory
     paths = [entry.get("path") for entry in _entries(listed.get("patches"))]
     return {str(path): _content(root / str(path)) or b"" for path in paths if path}
 
 
-def _entries(value: yamlio.Yaml) -> Iterable[dict[str, yamlio.Yaml]]:
+def _entries(value: documents.Yaml) -> Iterable[dict[str, documents.Yaml]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []

@@ -12,6 +12,7 @@ from kasmgen.errors import InputError, KasmgenError
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps.checks import leaks, places
 from kasmgen.tools import git, gitindex
+from kasmgen.yaml.cache import ParseCache
 
 _BUILT = "kustomization.yaml"
 
@@ -99,7 +100,7 @@ def write(repo: git.Repository, past: Past, into: Path) -> None:
     verify.write_tree(into, {path: contents[blob] for path, blob in small.items()})
 
 
-def build(root: Path, name: str, cache: verify.ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
+def build(root: Path, name: str, cache: ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
     """What the environment built to then; None if it was not there, an error if it did not build."""
     directory = places.overlay(name)
     if not (root / directory / _BUILT).is_file():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kasmgen.errors import InputError
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Object: TypeAlias = dict[str, Yaml]
 """A Kubernetes object as a plain mapping. Steps never change one in place; they return a new one."""

@@ -14,10 +14,12 @@ from kasmgen import config, verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Chart, Render
-from kasmgen.steps import clear, compare, digests, normalise, profile, schema, values
+from kasmgen.steps import clear, compare, digests, normalise, profile, schema
 from kasmgen.tools import charts, helm
 from kasmgen.workspace import Workspace
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import mappings
+from kasmgen.yaml.cache import ParseCache
+from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Kitchen:
     def __init__(self, directory: Path, root: Path) -> None:
         self.directory = directory
         self.root = root
-        self.cache = verify.ParseCache()
+        self.cache = ParseCache()
         self._charts: dict[str, LoadedChart] = {}
         self._ahead: dict[str, Callable[[], list[helm.Texts]]] = {}
         self._farm: Path | None = None
@@ -102,7 +104,7 @@ def kitchen(root: Path) -> Iterator[Kitchen]:
 def given_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
     """The chart's own values under the project's under the environment's."""
     own = environment.values if environment else {}
-    return values.merge(loaded.defaults, project.values, own)
+    return mappings.merge(loaded.defaults, project.values, own)
 
 
 def namespace_of(project: Project, environment: Environment | None) -> str:
@@ -117,10 +119,10 @@ def render_values(loaded: LoadedChart, project: Project, environment: Environmen
         _refuse_secrets(loaded, file, own)
     layer = loaded.profile.layer(project, environment, given_values(loaded, project, environment))
     for file, own in inputs:
-        path = values.clash(own, values.merge(loaded.defaults, layer))
+        path = mappings.clash(own, mappings.merge(loaded.defaults, layer))
         if path:
             raise InputError(f"{file}: values.{'.'.join(path)}: a mapping is expected")
-    return values.merge(*(own for _, own in inputs), layer)
+    return mappings.merge(*(own for _, own in inputs), layer)
 
 
 def _refuse_secrets(loaded: LoadedChart, file: str, own: Mapping[str, Yaml]) -> None:

@@ -17,8 +17,10 @@ from typing import Protocol, TypeVar
 from kasmgen import config, verify
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.model import Object, ResourceId, by_id
-from kasmgen.steps import aliases, closure
+from kasmgen.steps import closure
 from kasmgen.tools import git, gitindex, history, kustomize
+from kasmgen.yaml import aliases
+from kasmgen.yaml.cache import ParseCache
 
 WORK_TREE = "the work tree"
 MOST_BYTES = 512 * 1024 * 1024
@@ -239,14 +241,14 @@ class Side:
             if _holds_clear_secret(path, content):
                 self._clear.add(path)
 
-    def demand_builds(self, overlay: Overlay, cache: verify.ParseCache) -> None:
+    def demand_builds(self, overlay: Overlay, cache: ParseCache) -> None:
         """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
         directory = self._at(overlay.directory)
         self._demanding(lambda: kustomize.build_text(kustomize.locate(), self._directory / directory))
         for path in self._flux_files(overlay):
             self._objects(path, cache)
 
-    def build(self, overlay: Overlay, cache: verify.ParseCache) -> dict[ResourceId, Object]:
+    def build(self, overlay: Overlay, cache: ParseCache) -> dict[ResourceId, Object]:
         """What Flux would apply for the environment, its own Flux objects included.
 
         Raises KasmgenError if it does not build, or if one object is in both.
@@ -258,7 +260,7 @@ class Side:
                     raise InputError(f"{path}: {key} stands in the overlay or another file, too, and is another one")
         return built
 
-    def clear_secrets(self, cache: verify.ParseCache) -> Iterator[Object]:
+    def clear_secrets(self, cache: ParseCache) -> Iterator[Object]:
         """The objects of written files that hold Secrets in clear; of overlays that do not build, too."""
         for path in sorted(self._clear):
             # A file that cannot be read is told where it is built.
@@ -283,7 +285,7 @@ class Side:
         clusters = self._at(f"{config.CLUSTERS}/{overlay.name}/")
         return sorted(path for path in overlay.paths if path.startswith(clusters) and path.endswith((".yaml", ".yml")))
 
-    def _objects(self, path: str, cache: verify.ParseCache) -> list[Object]:
+    def _objects(self, path: str, cache: ParseCache) -> list[Object]:
         """The objects of a file; `flux bootstrap` puts kustomizations of its own beside them, which are none."""
         try:
             text = self.files.read(path).decode("utf-8")

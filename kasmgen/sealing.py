@@ -7,9 +7,10 @@ from concurrent.futures import Future
 
 from kasmgen.errors import SecretError
 from kasmgen.model import ResourceId, Secret
-from kasmgen.steps import certificates, rules, sealed, secretplan, splice
+from kasmgen.steps import certificates, rules, sealed, secretplan
 from kasmgen.steps.secretplan import INPUTS, REVISION, Plan, Sources
 from kasmgen.tools import sops
+from kasmgen.yaml import edit
 
 Keys = Mapping[str, "Future[certificates.PrivateKey]"]
 
@@ -94,7 +95,7 @@ def _current(path: str, content: bytes, plans: Sequence[Plan]) -> bytes:
     plan = next(plan for plan in plans if plan.path == path)
     seen = sealed.parse(content, path)
     if seen.namespace != plan.wanted.id.namespace:
-        text = splice.set_entries(content.decode(), ("metadata",), {"namespace": plan.wanted.id.namespace}, path)
+        text = edit.set_entries(content.decode(), ("metadata",), {"namespace": plan.wanted.id.namespace}, path)
         content = text.encode()
     revision = sealed.revision(content)
     if seen.annotations.get(REVISION) == revision:

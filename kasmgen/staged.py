@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kasmgen import config, yamlio
+from kasmgen import config
 from kasmgen.config import Project
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.steps.checks import leaks, places, secrets
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.tools import git, gitindex
 from kasmgen.tools.gitindex import Entry
+from kasmgen.yaml import documents
 
 
 class Index:
@@ -120,7 +121,7 @@ def _documents(index: Index) -> Iterator[tuple[str, object]]:
         content = index.read(path)
         if content and places.is_yaml(path) and not places.is_sealed(path) and b"Secret" in content:
             try:
-                for document in yamlio.load_all(content.decode("utf-8"), path):
+                for document in documents.load_all(content.decode("utf-8"), path):
                     yield path, document.value
             except (InputError, UnicodeDecodeError):
                 continue

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import config, yamlio
+from kasmgen import config
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Secret
 from kasmgen.steps import sealed as sealing
 from kasmgen.steps.checks import flux, hygiene, leaks, places, secrets
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.tools import git, gitindex, identities, sops
+from kasmgen.yaml import documents as yaml_documents
 
 _PARALLEL = min(8, (os.cpu_count() or 2) + 1)
 
@@ -51,7 +52,9 @@ class Survey:
     def documents(self, path: str) -> list[object]:
         """The YAML documents of a file; [] if it cannot be read."""
         try:
-            return [document.value for document in yamlio.load_all((self.read(path) or b"").decode("utf-8"), path)]
+            return [
+                document.value for document in yaml_documents.load_all((self.read(path) or b"").decode("utf-8"), path)
+            ]
         except (InputError, UnicodeDecodeError):
             return []
 
@@ -172,7 +175,7 @@ def _plain_documents(survey: Survey) -> Iterator[tuple[str, object]]:
 
 def hygiene_tree(survey: Survey) -> hygiene.Tree:
     """The repository as the rules look at it."""
-    kustomizations: dict[str, Mapping[str, yamlio.Yaml]] = {}
+    kustomizations: dict[str, Mapping[str, yaml_documents.Yaml]] = {}
     for path in sorted(survey.files):
         if path.rpartition("/")[2] in hygiene.NAMES:
             for document in survey.documents(path):

@@ -7,11 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from kasmgen import yamlio
 from kasmgen.commands import env_add, init
 from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
 from kasmgen.tools import agekeys, git, history, kustomize
+from kasmgen.yaml import documents as yaml_documents
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def run(directory: Path) -> Demo:
     prod = env_add.Request("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
     env_add.run(root, prod, Options())
     documents = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod").split("\n---\n")
-    objects = [yamlio.load(document) for document in documents]
+    objects = [yaml_documents.load(document) for document in documents]
     sample = next(text for text, obj in zip(documents, objects, strict=True) if obj["kind"] == "Ingress")
     return Demo(
         root=root,

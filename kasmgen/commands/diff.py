@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import revisions, verify, workspace
+from kasmgen import revisions, workspace
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.model import Object, ResourceId
 from kasmgen.revisions import Files, Overlay, Revision, Side, WorkTree
 from kasmgen.steps import review, risks
 from kasmgen.steps.review import ObjectChange
 from kasmgen.tools import git, history
+from kasmgen.yaml.cache import ParseCache
 
 Build = Mapping[ResourceId, Object]
 
@@ -120,7 +121,7 @@ class _Comparison:
     new: Side
     progress: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
-    cache: verify.ParseCache = field(default_factory=verify.ParseCache)
+    cache: ParseCache = field(default_factory=ParseCache)
     known: set[str] = field(default_factory=set, repr=False)
     builders: Executor = field(init=False)
     ahead: dict[str, Future[Build]] = field(default_factory=dict, init=False, repr=False)

@@ -17,7 +17,7 @@ from kasmgen.steps import brought, flux, rules, secretplan
 from kasmgen.steps.brought import Brought
 from kasmgen.tools import git
 from kasmgen.workspace import EnvironmentFiles, Workspace
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 REGISTRY_NAME = "kasm-registry"
 DOCKER_HUB = "https://index.docker.io/v1/"

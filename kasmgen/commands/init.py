@@ -20,7 +20,7 @@ from kasmgen.model import Secret
 from kasmgen.steps import clear, flux, layout, rules
 from kasmgen.tools import agekeys, charts, git
 from kasmgen.workspace import read_bytes, read_text
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kasmgen import config, keymaker, pipeline, publish, rendering, yamledit
+from kasmgen import config, keymaker, pipeline, publish, rendering
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef
@@ -16,6 +16,7 @@ from kasmgen.model import Chart
 from kasmgen.steps import closure
 from kasmgen.tools import git, gitindex
 from kasmgen.workspace import Workspace, load, read_text
+from kasmgen.yaml import roundtrip
 
 
 def run(
@@ -112,11 +113,11 @@ def _unlocked(workspace: Workspace) -> Workspace:
 def _recorded(workspace: Workspace, chart: Chart) -> dict[str, bytes]:
     """`kasmgen.yaml` with version and digest of the chart as it is now."""
     text = read_text(workspace.root / config.PROJECT_FILE, config.PROJECT_FILE)
-    document = yamledit.load(text, config.PROJECT_FILE)
-    section = document.setdefault("chart", yamledit.to_node({"source": workspace.project.chart.source}))
-    section["version"] = yamledit.to_node(chart.version)
-    section["digest"] = yamledit.to_node(chart.digest)
-    return {config.PROJECT_FILE: yamledit.dump(document, text).encode()}
+    document = roundtrip.load(text, config.PROJECT_FILE)
+    section = document.setdefault("chart", roundtrip.to_node({"source": workspace.project.chart.source}))
+    section["version"] = roundtrip.to_node(chart.version)
+    section["digest"] = roundtrip.to_node(chart.digest)
+    return {config.PROJECT_FILE: roundtrip.dump(document, text).encode()}
 
 
 def _orphans(workspace: Workspace) -> list[str]:

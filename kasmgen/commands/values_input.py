@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Render, ResourceId, Secret
 from kasmgen.steps import clear
 from kasmgen.steps import values as v
 from kasmgen.steps.wanted import data_of
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents, mappings
+from kasmgen.yaml.documents import Yaml
 
 
 def read(files: Sequence[str], sets: Sequence[str]) -> dict[str, Yaml]:
     """Files over each other in their order ("-" is standard input), then every `--set`."""
-    given = v.merge(*(_file(name) for name in files))
+    given = mappings.merge(*(_file(name) for name in files))
     for expression in sets:
         given = v.parse_set(expression, onto=given)
     return given
@@ -88,15 +88,15 @@ def _file(name: str) -> dict[str, Yaml]:
 def read_yaml(name: str, option: str, *, strict: bool = False) -> Yaml:
     """The one YAML document of the file `name`, or of standard input for "-". strict: no key twice."""
     text = read_text(name, option)
-    if strict and any(document.duplicates for document in yamlio.load_all(text, f"{option} {name}")):
+    if strict and any(document.duplicates for document in documents.load_all(text, f"{option} {name}")):
         raise InputError(f"{option} {name}: a key stands there twice")
-    return yamlio.load(text, f"{option} {name}")
+    return documents.load(text, f"{option} {name}")
 
 
 def read_text(name: str, option: str) -> str:
     """The text of the file `name`, or of standard input for "-". Raises InputError that names the option."""
     try:
-        content = sys.stdin.buffer.read(yamlio.MAX_BYTES + 1) if name == "-" else _bounded(Path(name), option)
+        content = sys.stdin.buffer.read(documents.MAX_BYTES + 1) if name == "-" else _bounded(Path(name), option)
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{option} {name}: not UTF-8 text") from None
@@ -106,9 +106,9 @@ def read_text(name: str, option: str) -> str:
 
 def _bounded(path: Path, option: str) -> bytes:
     with path.open("rb") as file:
-        content = file.read(yamlio.MAX_BYTES + 1)
-    if len(content) > yamlio.MAX_BYTES:
-        raise InputError(f"{option} {path}: larger than {yamlio.MAX_BYTES // 2**20} MiB")
+        content = file.read(documents.MAX_BYTES + 1)
+    if len(content) > documents.MAX_BYTES:
+        raise InputError(f"{option} {path}: larger than {documents.MAX_BYTES // 2**20} MiB")
     return content
 
 
@@ -133,7 +133,7 @@ def lift(
         return dict(given), {}
     rest: dict[str, Yaml] = dict(given)
     for path in reversed(found.sealed):
-        rest = v.without(rest, path)
+        rest = mappings.without(rest, path)
     try:
         bare = render(rest)
     except InputError as error:
@@ -142,12 +142,12 @@ def lift(
     whole = render(given)
     if not clear.others_alike(bare, whole):
         _refuse(found.sealed, "go into Secrets and may not be written to Git, and other objects depend on them")
-    texts = [text.encode() for path, text in v.text_leaves(given) if path in found.sealed]
+    texts = [text.encode() for path, text in mappings.text_leaves(given) if path in found.sealed]
     return rest, _came_of(texts, whole, render(given), bare)
 
 
 def _refuse(
-    paths: Sequence[v.Path], why: str, hint: str = "use a Secret that exists, if the chart offers that"
+    paths: Sequence[mappings.Path], why: str, hint: str = "use a Secret that exists, if the chart offers that"
 ) -> None:
     if paths:
         raise InputError(f"the values {', '.join('.'.join(path) for path in paths)} {why}", hint=hint)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from kasmgen.errors import InputError
 from kasmgen.model import Secret
 from kasmgen.steps.review.guard import MASK, masker
-from kasmgen.yamlio import Yaml, dump, load
+from kasmgen.yaml.documents import Yaml, dump, load
 
 SEALED = "(sealed)"
 _CIPHERTEXT = re.compile(r"ENC\[AES256_GCM,data:[^\]]*\]")

@@ -11,7 +11,7 @@ from importlib import resources
 from kasmgen.report import jsonout, words
 from kasmgen.report.view import EnvironmentView, ReportView, view
 from kasmgen.steps.review.group import Report
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 
 def render(report: Report) -> str:

@@ -10,7 +10,7 @@ from kasmgen.report.linediff import Line
 from kasmgen.report.view import EntryView, EnvironmentView, FieldView, ReportView, view
 from kasmgen.steps.review.changes import Certificate, Risk, SecretChange
 from kasmgen.steps.review.group import Report
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 FORMAT = "kasmgen.dev/diff/v1"
 

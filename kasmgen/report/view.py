@@ -22,7 +22,7 @@ from kasmgen.steps.review.changes import (
 from kasmgen.steps.review.group import Entry, Environment, Report, State
 from kasmgen.steps.review.guard import SECTIONS
 from kasmgen.steps.review.secrets import public_part
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _LONGEST_REASON = 600
 _LONGEST_PATH = 400

@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Render, ResourceId
 from kasmgen.steps import compare, digests
-from kasmgen.steps import values as v
 from kasmgen.steps.wanted import data_of
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents, mappings
+from kasmgen.yaml.documents import Yaml
 
 Attempt = Callable[[Mapping[str, Yaml]], Render]
 """Renders the chart with some values. Raises InputError where the chart does not take them."""
@@ -32,9 +31,9 @@ class Found:
     something of them too. idle: they sound like secrets, and nothing comes of them.
     """
 
-    sealed: tuple[v.Path, ...] = ()
-    spread: tuple[v.Path, ...] = ()
-    idle: tuple[v.Path, ...] = ()
+    sealed: tuple[mappings.Path, ...] = ()
+    spread: tuple[mappings.Path, ...] = ()
+    idle: tuple[mappings.Path, ...] = ()
 
 
 def find(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt) -> Found:
@@ -42,8 +41,8 @@ def find(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attem
 
     Raises InputError where the chart does not render with them.
     """
-    every = dict.fromkeys(path for path, text in v.text_leaves(given) if text)
-    paths = [path for path in every if v.get(given, path) != v.get(defaults, path)]
+    every = dict.fromkeys(path for path, text in mappings.text_leaves(given) if text)
+    paths = [path for path in every if mappings.get(given, path) != mappings.get(defaults, path)]
     if not paths:
         return Found()
     whole = attempt(given)
@@ -60,7 +59,7 @@ def find(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attem
     )
 
 
-def written_secrets(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt) -> list[v.Path]:
+def written_secrets(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt) -> list[mappings.Path]:
     """Paths in what people wrote into a file that Git has: secrets by name, or the whole value of a Secret's key.
 
     Other values that only a Secret holds may be its settings, and who writes them there knows that they are read.
@@ -70,7 +69,7 @@ def written_secrets(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], att
         return []
     whole = set(_contents(attempt(given)).values())
     return [*found.spread] + [
-        path for path in found.sealed if _sounds_secret(path) or str(v.get(given, path)).encode() in whole
+        path for path in found.sealed if _sounds_secret(path) or str(mappings.get(given, path)).encode() in whole
     ]
 
 
@@ -92,7 +91,7 @@ class _Probe:
     whole: Render
     steady: Contents
 
-    def suspects(self, paths: Sequence[v.Path]) -> list[v.Path]:
+    def suspects(self, paths: Sequence[mappings.Path]) -> list[mappings.Path]:
         """Those without which some Secret is not the same; whole groups are cleared by one render."""
         if not paths or not self._change_secrets(paths):
             return []
@@ -101,41 +100,41 @@ class _Probe:
         half = len(paths) // 2
         return self.suspects(paths[:half]) + self.suspects(paths[half:])
 
-    def only_in_secrets(self, path: v.Path) -> bool:
+    def only_in_secrets(self, path: mappings.Path) -> bool:
         """Whether no other object is another one without the value."""
         bare = self.bare(path)
         if bare is None:  # the chart takes this value only; its text tells
             return all(self._in_secrets(text) and text not in self._others for text in self._texts(path))
         return others_alike(self.whole, bare)
 
-    def in_both(self, path: v.Path) -> bool:
+    def in_both(self, path: mappings.Path) -> bool:
         """Whether a text, long enough to be there on purpose, stands in Secrets and in other objects."""
         texts = [text for text in self._texts(path) if len(text) >= _ON_PURPOSE]
         return any(self._in_secrets(text) and text in self._others for text in texts)
 
-    def changes_nothing(self, path: v.Path) -> bool:
+    def changes_nothing(self, path: mappings.Path) -> bool:
         """Whether nothing at all comes of a text."""
-        bare = self.bare(path) if isinstance(v.get(self.given, path), str) else None
+        bare = self.bare(path) if isinstance(mappings.get(self.given, path), str) else None
         return bare is not None and others_alike(self.whole, bare)
 
-    def bare(self, path: v.Path) -> Render | None:
+    def bare(self, path: mappings.Path) -> Render | None:
         """The render without one value, or where the chart demands one, with another; None if it takes neither."""
-        found = self._try(v.without(self.given, path))
-        return found if found is not None else self._try(v.replaced(self.given, path, _another))
+        found = self._try(mappings.without(self.given, path))
+        return found if found is not None else self._try(mappings.replaced(self.given, path, _another))
 
-    def _change_secrets(self, paths: Sequence[v.Path]) -> bool:
+    def _change_secrets(self, paths: Sequence[mappings.Path]) -> bool:
         bare = self.bare(paths[0]) if len(paths) == 1 else self._try(_without(self.given, paths))
         return bare is None or not _holds(_contents(bare), self.steady)
 
-    def _texts(self, path: v.Path) -> list[str]:
-        return [text for _, text in v.text_leaves(v.get(self.given, path))]
+    def _texts(self, path: mappings.Path) -> list[str]:
+        return [text for _, text in mappings.text_leaves(mappings.get(self.given, path))]
 
     def _in_secrets(self, text: str) -> bool:
         return any(text.encode() in value for value in _contents(self.whole).values())
 
     @cached_property
     def _others(self) -> str:
-        return "\0".join(yamlio.dump(item.object) for item in self.whole.objects.values())
+        return "\0".join(documents.dump(item.object) for item in self.whole.objects.values())
 
     def _try(self, given: Mapping[str, Yaml]) -> Render | None:
         try:
@@ -144,10 +143,10 @@ class _Probe:
             return None
 
 
-def _without(given: Mapping[str, Yaml], paths: Sequence[v.Path]) -> Mapping[str, Yaml]:
+def _without(given: Mapping[str, Yaml], paths: Sequence[mappings.Path]) -> Mapping[str, Yaml]:
     # From the back: taking an item out of a list would move those behind it.
     for path in reversed(paths):
-        given = v.without(given, path)
+        given = mappings.without(given, path)
     return given
 
 
@@ -175,5 +174,5 @@ def _holds(contents: Contents, steady: Contents) -> bool:
     return all(contents.get(place) == value for place, value in steady.items())
 
 
-def _sounds_secret(path: v.Path) -> bool:
+def _sounds_secret(path: mappings.Path) -> bool:
     return any(_SECRET_NAME.search(step) for step in path[-1:])

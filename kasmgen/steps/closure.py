@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Collection, Iterator
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents as yaml_documents
+from kasmgen.yaml.documents import Yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MOST_DIRECTORIES = 1_000
@@ -47,7 +47,7 @@ def closure(directory: str, files: Collection[str], read: Callable[[str], bytes]
 def named(directory: str, text: str, files: Collection[str]) -> list[str]:
     """Files that a kustomization.yaml (its text) in `directory` names, folders by their own kustomization."""
     try:
-        values = [document.value for document in yamlio.load_all(text, "kustomization.yaml")]
+        values = [document.value for document in yaml_documents.load_all(text, "kustomization.yaml")]
     except InputError:
         return []
     below = frozenset(files)
@@ -87,7 +87,7 @@ def _of_kustomizations(directory: str, tree: _Tree, read: Callable[[str], bytes]
             document
             for path in paths
             if path in tree.files
-            for document in yamlio.load_all(read(path).decode("utf-8"), path)
+            for document in yaml_documents.load_all(read(path).decode("utf-8"), path)
         ]
     except (InputError, UnicodeDecodeError):
         return None

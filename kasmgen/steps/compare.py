@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kasmgen.model import Object, ResourceId
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _SHOWN = 60
 _KINDS = ((bool, "boolean"), ((int, float), "number"), (str, "text"), (list, "list"), (dict, "mapping"))

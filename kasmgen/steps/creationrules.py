@@ -10,10 +10,10 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
-from kasmgen.steps import re2, splice
+from kasmgen.steps import re2
 from kasmgen.steps.recipients import Recipients, of_rule
+from kasmgen.yaml import documents, edit
 
 FILE = ".sops.yaml"
 RULES = "creation_rules"
@@ -34,15 +34,15 @@ class Rule:
     line: int
     path_regex: str
     recipients: Recipients
-    settings: Mapping[str, yamlio.Yaml] = field(repr=False)
+    settings: Mapping[str, documents.Yaml] = field(repr=False)
 
     @property
-    def keys(self) -> dict[str, yamlio.Yaml]:
+    def keys(self) -> dict[str, documents.Yaml]:
         """The settings that say who can decrypt, and how their keys are reached."""
         return {key: value for key, value in self.settings.items() if key != "path_regex" and key not in _SCOPE}
 
     @property
-    def scope(self) -> dict[str, yamlio.Yaml]:
+    def scope(self) -> dict[str, documents.Yaml]:
         """The settings that say which fields are encrypted, and what the MAC is about."""
         return {key: value for key, value in self.settings.items() if key in _SCOPE and value not in (None, "")}
 
@@ -80,7 +80,7 @@ def parse(content: bytes) -> list[Rule]:
 @functools.lru_cache(maxsize=4)
 def _parsed(content: bytes) -> tuple[Rule, ...]:
     text = text_of(content)
-    document = yamlio.load(text, FILE)
+    document = documents.load(text, FILE)
     if document is None:
         return ()
     if not isinstance(document, dict):
@@ -90,7 +90,7 @@ def _parsed(content: bytes) -> tuple[Rule, ...]:
         return ()
     if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
         raise InputError(f"{FILE}: {RULES} must be a list of mappings")
-    found = splice.entry(splice.parts(text, FILE), RULES)
+    found = edit.entry(edit.parts(text, FILE), RULES)
     # By an alias or a merge key the list may stand elsewhere; then it has no lines of its own.
     starts = [part.start for _, part in found[1].entries] if found else []
     starts = starts or [found[1].start if found else 0] * len(listed)
@@ -98,7 +98,7 @@ def _parsed(content: bytes) -> tuple[Rule, ...]:
     return tuple(_rule(index, line, rule) for index, (line, rule) in enumerate(zip(lines, listed, strict=True)))
 
 
-def _rule(index: int, line: int, rule: dict[str, yamlio.Yaml]) -> Rule:
+def _rule(index: int, line: int, rule: dict[str, documents.Yaml]) -> Rule:
     return Rule(
         index,
         line,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from kasmgen.model import Note, Object, Render, ResourceId
-from kasmgen.steps import values as v
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import mappings
+from kasmgen.yaml.documents import Yaml
 
 _METADATA = ("spec", "template", "metadata")
 _DIGEST = re.compile(r"[0-9a-f]{8,128}", re.I)
@@ -16,14 +16,14 @@ _DIGEST = re.compile(r"[0-9a-f]{8,128}", re.I)
 
 def of(obj: Object) -> dict[str, str]:
     """The annotations of a workload's pods that hold hashes."""
-    annotations = v.get(obj, (*_METADATA, "annotations"))
+    annotations = mappings.get(obj, (*_METADATA, "annotations"))
     return {k: x for k, x in annotations.items() if _is_digest(k, x)} if isinstance(annotations, dict) else {}
 
 
 def without(obj: Object, keys: frozenset[str] | None = None) -> Object:
     """A workload without those annotations, or without those of them that `keys` names."""
     gone = frozenset(of(obj)) if keys is None else keys
-    return dict(v.replaced(obj, _METADATA, lambda found: _without(found, gone))) if gone else obj
+    return dict(mappings.replaced(obj, _METADATA, lambda found: _without(found, gone))) if gone else obj
 
 
 def _without(metadata: dict[str, Yaml], gone: frozenset[str]) -> dict[str, Yaml]:

@@ -7,10 +7,11 @@ Fields: Flux's kustomize.toolkit.fluxcd.io/v1 and source.toolkit.fluxcd.io/v1.
 
 from __future__ import annotations
 
-from kasmgen import config, yamlio
+from kasmgen import config
 from kasmgen.config import Environment, FluxInput, Project
 from kasmgen.model import Object
 from kasmgen.steps import mark
+from kasmgen.yaml import documents
 
 NAMESPACE = "flux-system"
 RETRY = "2m"
@@ -71,6 +72,6 @@ def files(project: Project, environment: Environment, prefix: str, source: str) 
     if environment.flux.url:
         objects["source.yaml"] = repository(project, environment)
     return {
-        f"{config.CLUSTERS}/{environment.name}/{file}": mark.stamp(yamlio.dump(obj).encode(), source)
+        f"{config.CLUSTERS}/{environment.name}/{file}": mark.stamp(documents.dump(obj).encode(), source)
         for file, obj in objects.items()
     }

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from kasmgen.model import Object
 from kasmgen.steps.compare import equal, pointer
 from kasmgen.steps.weight import lines, reaches
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Operations = list[Object]
 

@@ -10,10 +10,10 @@ from kasmgen.config import CertificateInput, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import ResourceId, Secret
 from kasmgen.steps import certificates
-from kasmgen.steps import values as v
 from kasmgen.steps.plainchart import Lifted, Profile, check_same
 from kasmgen.steps.wanted import TLS, Entry, Generate, WantedSecret
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import mappings
+from kasmgen.yaml.documents import Yaml
 
 Role = Literal["ingress", "proxy", "rdp", "db"]
 
@@ -54,7 +54,7 @@ _PLACEHOLDER = "SSL Cert here"
 _PEM = "it begins with -----BEGIN {}-----, and the lines below stay as they are (YAML: `|`)"
 
 # environment field -> path in the values
-_FIELDS: dict[str, v.Path] = {
+_FIELDS: dict[str, mappings.Path] = {
     "hostname": ("global", "hostname"),
     "altHostnames": ("global", "altHostnames"),
     "namespace": ("global", "namespace"),
@@ -71,21 +71,23 @@ class KasmSingleZone(Profile):
     certificates = tuple(CERTIFICATES)
 
     def lift(self, values: Mapping[str, Yaml]) -> Lifted:
-        fields = {name: found for name, path in _FIELDS.items() if (found := v.get(values, path)) not in (None, "", [])}
+        fields = {
+            name: found for name, path in _FIELDS.items() if (found := mappings.get(values, path)) not in (None, "", [])
+        }
         passwords = {
             key: Secret(_text(value, (*_PASSWORDS, name)))
             for key, name in PASSWORDS.items()
-            if (value := v.get(values, (*_PASSWORDS, name))) not in (None, "")
+            if (value := mappings.get(values, (*_PASSWORDS, name))) not in (None, "")
         }
         pairs, rest = _lift_pairs(values)
         registry = {key: Secret(_text(value, (*_CREDENTIALS, key))) for key, value in _credentials(values).items()}
         for path in (*_FIELDS.values(), _CREDENTIALS, *((*_PASSWORDS, name) for name in PASSWORDS.values())):
-            rest = v.without(rest, path)
+            rest = mappings.without(rest, path)
         return Lifted(rest, passwords, pairs, registry, fields)
 
     def layer(self, project: Project, environment: Environment | None, given: Mapping[str, Yaml]) -> dict[str, Yaml]:
         namespace = (environment and environment.namespace) or project.namespace
-        layers = [v.put(("global", "namespace"), namespace), _no_secrets(given)]
+        layers = [mappings.put(("global", "namespace"), namespace), _no_secrets(given)]
         if environment:
             fields = {
                 "hostname": environment.hostname,
@@ -96,18 +98,20 @@ class KasmSingleZone(Profile):
             }
             for name, value in fields.items():
                 check_same(name, value, environment.values, _FIELDS[name])
-            layers += [v.put(_FIELDS[name], value) for name, value in fields.items() if value or name == "hostname"]
-        return v.merge(*layers, _replicas(v.merge(given, *layers)))
+            layers += [
+                mappings.put(_FIELDS[name], value) for name, value in fields.items() if value or name == "hostname"
+            ]
+        return mappings.merge(*layers, _replicas(mappings.merge(given, *layers)))
 
     def secrets(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[WantedSecret, ...]:
         wanted: list[WantedSecret] = []
-        if not v.get(given, _EXISTING):
+        if not mappings.get(given, _EXISTING):
             entries: dict[str, Entry] = {key: Generate() for key in PASSWORDS}
-            name = f"{v.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
+            name = f"{mappings.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
             wanted.append(WantedSecret(ResourceId("Secret", namespace, name), "Opaque", entries, role="passwords"))
         for role, (key, default) in CERTIFICATES.items():
             how = environment.certificates.get(role, CertificateInput())
-            if how.source == "existing" or v.get(given, ("kasmCerts", key, "create"), True) is False:
+            if how.source == "existing" or mappings.get(given, ("kasmCerts", key, "create"), True) is False:
                 continue
             spec = certificates.documented(
                 role,
@@ -119,7 +123,7 @@ class KasmSingleZone(Profile):
                 key_type=how.key_type or "",
                 days=how.days or 0,
             )
-            name = v.get(given, ("kasmCerts", key, "name")) or default
+            name = mappings.get(given, ("kasmCerts", key, "name")) or default
             wanted.append(WantedSecret(ResourceId("Secret", namespace, name), TLS, certificate=spec, role=role))
         return tuple(wanted)
 
@@ -131,10 +135,10 @@ class KasmSingleZone(Profile):
         steps = [
             f"point DNS for {', '.join((environment.hostname, *environment.alt_hostnames))} at the Ingress controller"
         ]
-        if not v.get(given, ("kasmApp", "upstreamAuth")):
+        if not mappings.get(given, ("kasmApp", "upstreamAuth")):
             address = self.upstream_auth(environment, namespace, given)
             steps.append(f"in Kasm, Infrastructure > Zones: set Upstream Auth Address to {address}")
-        if v.get(given, (*_COMPONENTS, "rdpGateway", "deploy"), True) and not v.get(
+        if mappings.get(given, (*_COMPONENTS, "rdpGateway", "deploy"), True) and not mappings.get(
             given, (*_COMPONENTS, "rdpGateway", "expose", "type")
         ):
             steps.append("native RDP clients only: expose port 3389 of Service rdp-gateway (rdpGateway.expose.type)")
@@ -145,14 +149,14 @@ class KasmSingleZone(Profile):
         return ()
 
 
-def _text(value: Yaml, path: v.Path) -> str:
+def _text(value: Yaml, path: mappings.Path) -> str:
     if not isinstance(value, str):
         raise InputError(f"values.{'.'.join(path)}: text is expected", hint="put quotes around it")
     return value
 
 
 def _credentials(values: Mapping[str, Yaml]) -> Mapping[str, Yaml]:
-    found = v.get(values, _CREDENTIALS) or {}
+    found = mappings.get(values, _CREDENTIALS) or {}
     if not isinstance(found, Mapping):
         raise InputError(f"values.{'.'.join(_CREDENTIALS)}: a mapping is expected")
     return {key: value for key, value in found.items() if value not in (None, "")}
@@ -163,9 +167,9 @@ def _lift_pairs(values: Mapping[str, Yaml]) -> tuple[dict[str, tuple[bytes, Secr
     pairs: dict[str, tuple[bytes, Secret]] = {}
     rest = dict(values)
     for role, (key, _) in CERTIFICATES.items():
-        certificate, private = (v.get(values, ("kasmCerts", key, part)) for part in ("cert", "key"))
+        certificate, private = (mappings.get(values, ("kasmCerts", key, part)) for part in ("cert", "key"))
         for part in ("cert", "key"):
-            rest = v.without(rest, ("kasmCerts", key, part))
+            rest = mappings.without(rest, ("kasmCerts", key, part))
         if certificate in (None, "") or _PLACEHOLDER in str(certificate):
             continue
         path = f"values.kasmCerts.{key}"
@@ -188,22 +192,22 @@ def _no_secrets(given: Mapping[str, Yaml]) -> dict[str, Yaml]:
     """Values under which the chart makes no Secret of its own: they come from the repository."""
     certs = {key: {"create": False} for key, _ in CERTIFICATES.values()}
     layer: dict[str, Yaml] = {"kasmCerts": certs}
-    passwords = v.get(given, _PASSWORDS)
+    passwords = mappings.get(given, _PASSWORDS)
     if isinstance(passwords, Mapping) and passwords.get("existingSecret") == "":
-        name = f"{v.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
-        layer = v.merge(layer, v.put(_EXISTING, name))
+        name = f"{mappings.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
+        layer = mappings.merge(layer, mappings.put(_EXISTING, name))
     return layer
 
 
 def _replicas(given: Mapping[str, Yaml]) -> dict[str, Yaml]:
     """Replicas of the size for every component whose own are null."""
-    size = v.get(given, _SIZE) or "small"
+    size = mappings.get(given, _SIZE) or "small"
     if not isinstance(size, str) or size not in ("small", "medium", "large"):
         raise InputError(f"values.{'.'.join(_SIZE)}: '{names.shown(str(size))}' is none of small, medium, large")
     layers = [
-        v.put((*_COMPONENTS, name, "replicas"), presets[size])
+        mappings.put((*_COMPONENTS, name, "replicas"), presets[size])
         for name, presets in REPLICAS.items()
-        if isinstance(v.get(given, (*_COMPONENTS, name)), Mapping)
-        and v.get(given, (*_COMPONENTS, name, "replicas")) is None
+        if isinstance(mappings.get(given, (*_COMPONENTS, name)), Mapping)
+        and mappings.get(given, (*_COMPONENTS, name, "replicas")) is None
     ]
-    return v.merge(*layers)
+    return mappings.merge(*layers)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from kasmgen.model import Object
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 # Kinds without a namespace by group: those of Kubernetes itself (kubectl api-resources --namespaced=false),
 # then those of projects that charts bring objects for without the definition beside them.

@@ -10,10 +10,9 @@ import posixpath
 from collections.abc import Sequence, Set
 from typing import Any
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
-from kasmgen.steps import splice
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents, edit
+from kasmgen.yaml.documents import Yaml
 
 BASE = "../../base"
 OURS = ("patches/", "resources/", "secrets/")
@@ -48,12 +47,12 @@ def _clean(entry: Any) -> str:
 def fresh(name: str, resources: Sequence[str], patches: Sequence[Yaml]) -> str:
     """A kustomization.yaml with nothing but kasmgen's entries."""
     lists = {"resources": list(resources), "patches": list(patches)}
-    return _NEW.format(name=name) + "".join(yamlio.dump({k: items}) for k, items in lists.items() if items)
+    return _NEW.format(name=name) + "".join(documents.dump({k: items}) for k, items in lists.items() if items)
 
 
 def own_content(text: str, source: str, kept: Set[str]) -> bool:
     """Whether people have anything in it that changes what is built."""
-    value = yamlio.load(text, source) or {}
+    value = documents.load(text, source) or {}
     plain = {
         k: items for k, items in value.items() if k not in ("apiVersion", "kind", "resources", "patches", "metadata")
     }
@@ -69,7 +68,7 @@ def update(
     Entries of kasmgen that are right stay where people have put them. Raises InputError if the
     file is no Kustomization, or is written in a way that cannot be edited in place.
     """
-    value = yamlio.load(text, source)
+    value = documents.load(text, source)
     if not isinstance(value, dict) or value.get("kind", "Kustomization") != "Kustomization":
         raise InputError(
             f"{source}: not a Kustomization", hint="an overlay's kustomization.yaml has kind: Kustomization"
@@ -82,7 +81,7 @@ def update(
 
 
 def _items(text: str, source: str, key: str) -> list[Yaml]:
-    return list((yamlio.load(text, source) or {}).get(key) or [])
+    return list((documents.load(text, source) or {}).get(key) or [])
 
 
 def _spelled(entry: Yaml) -> Yaml:
@@ -100,7 +99,7 @@ def _drop(text: str, source: str, key: str, wanted: list[Yaml], kept: Set[str]) 
         and (_spelled(item) not in wanted or _clean(item) in map(_clean, items[:position]))
     ]
     for position in reversed(gone):
-        text = splice.remove_item(text, key, position, source)
+        text = edit.remove_item(text, key, position, source)
     return text
 
 
@@ -111,8 +110,8 @@ def _add(text: str, source: str, key: str, wanted: list[Yaml]) -> str:
     place = min((there.index(path) for path in ours if path in there), default=0)
     for path, entry in zip(ours, wanted, strict=True):
         if path not in there:
-            lines = yamlio.dump([entry]).splitlines()
-            text = splice.insert_item(text, key, place, lines, source)
+            lines = documents.dump([entry]).splitlines()
+            text = edit.insert_item(text, key, place, lines, source)
             there.insert(place, path)
         place = there.index(path) + 1
     return text

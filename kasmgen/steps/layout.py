@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from kasmgen import config, yamlio
+from kasmgen import config
 from kasmgen.model import Rendered, ResourceId
 from kasmgen.steps import assemble, mark
+from kasmgen.yaml import documents
 
 _WORD = re.compile(r"[^a-z0-9-]+")  # no dots: a folder must not be called kustomization.yaml
 _LABELS = ("app.kubernetes.io/component", "app.kubernetes.io/name", "app")
@@ -49,11 +50,11 @@ def base(objects: Mapping[ResourceId, Rendered], source: str) -> dict[str, bytes
     for key in sorted(objects):
         folder = component(objects[key])
         name = assemble.file_name(key, taken.setdefault(folder, set()))
-        files[f"{folder}/{name}"] = mark.stamp(yamlio.dump(objects[key].object).encode(), source)
+        files[f"{folder}/{name}"] = mark.stamp(documents.dump(objects[key].object).encode(), source)
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": sorted(files),
     }
-    files["kustomization.yaml"] = mark.stamp(yamlio.dump(kustomization).encode(), source)
+    files["kustomization.yaml"] = mark.stamp(documents.dump(kustomization).encode(), source)
     return {f"{config.BASE}/{path}": content for path, content in files.items()}

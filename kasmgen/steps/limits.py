@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps.compare import Difference, pointer, short
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _CHARACTERS = re.compile("[\x7f-\x9f\ufffe\uffff]")
 _KEY_LENGTH = 1000

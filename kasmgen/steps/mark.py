@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
+from kasmgen.yaml import documents
 
 REVISION = "kasmgen.dev/revision"
 """The annotation that says that a sealed Secret is kasmgen's."""
@@ -70,7 +70,7 @@ def is_sealed_by_us(content: bytes) -> bool:
     if REVISION.encode() not in content or b"sops" not in content:
         return False
     try:
-        value = yamlio.load(content.decode("utf-8"), "sealed Secret")
+        value = documents.load(content.decode("utf-8"), "sealed Secret")
     except (InputError, UnicodeDecodeError):
         return False
     if not isinstance(value, dict) or value.get("kind") != "Secret" or not isinstance(value.get("sops"), dict):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Note, Object, Render, Rendered, ResourceId
 from kasmgen.steps import compare, kinds
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents
+from kasmgen.yaml.documents import Yaml
 
 FLUX = "kustomize.toolkit.fluxcd.io"
 HOOK = "helm.sh/hook"
@@ -344,7 +344,7 @@ def _asked_for(value: Yaml) -> Iterator[str]:
 
 
 def parse(
-    texts: Mapping[str, str], load: Callable[[str, str], list[yamlio.Document]]
+    texts: Mapping[str, str], load: Callable[[str, str], list[documents.Document]]
 ) -> tuple[list[tuple[str, Object]], list[Note]]:
     """(template, object) for all objects of a render in the order of the templates, and notes on how it was read."""
     objects: list[tuple[str, Object]] = []
@@ -367,12 +367,12 @@ def _name(objects: list[Object]) -> str:
 def normalise(
     texts: Mapping[str, str],
     namespace: str,
-    load: Callable[[str, str], list[yamlio.Document]] = yamlio.load_all,
+    load: Callable[[str, str], list[documents.Document]] = documents.load_all,
 ) -> Render:
     """What a render is in the repository: normalised objects by identity, Secrets apart, and what was done.
 
     texts: template path -> text as Helm printed it. namespace: the release's.
-    load: reads YAML (a caching `yamlio.load_all`).
+    load: reads YAML (a caching `documents.load_all`).
     Raises InputError for documents that are no objects and for two objects with one identity.
     """
     parsed, notes = parse(texts, load)

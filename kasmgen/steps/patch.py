@@ -11,7 +11,7 @@ from kasmgen.steps import jsonpatch
 from kasmgen.steps.compare import equal
 from kasmgen.steps.strategic import DIRECTIVE, Inexpressible, merge_patch
 from kasmgen.steps.weight import lines
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Form = Literal["merge", "json", "delete"]
 

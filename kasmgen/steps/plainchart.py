@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError
 from kasmgen.model import Secret
-from kasmgen.steps import values as v
 from kasmgen.steps.wanted import WantedSecret
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import mappings
+from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class Profile:
         return ("hostname", *(name for name, value in fields.items() if value))
 
 
-def check_same(what: str, field_value: Yaml, values: Mapping[str, Yaml], path: v.Path) -> None:
+def check_same(what: str, field_value: Yaml, values: Mapping[str, Yaml], path: mappings.Path) -> None:
     """Refuse an environment that says one thing in a field and another in `values`."""
-    other = v.get(values, path)
+    other = mappings.get(values, path)
     if other not in (None, "", [], field_value) and field_value not in (None, "", [], ()):
         raise InputError(
             f"{what} is set twice: the field says {field_value!r}, values.{'.'.join(path)} says {other!r}",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from kasmgen.errors import InputError
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)

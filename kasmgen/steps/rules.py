@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from kasmgen import names, yamlio
+from kasmgen import names
 from kasmgen.errors import InputError, SecretError
-from kasmgen.steps import splice
 from kasmgen.steps.creationrules import FILE, RULES, Rule, matching_rule, parse, text_of
 from kasmgen.steps.recipients import Recipients, check_recipient, of_rule, texts
+from kasmgen.yaml import documents, edit
 
 __all__ = [
     "FILE",
@@ -34,7 +34,7 @@ __all__ = [
 
 ENCRYPTED_REGEX = "^(data|stringData)$"
 _ANY = "[^/]+"
-_NEEDED: Mapping[str, yamlio.Yaml] = {"encrypted_regex": ENCRYPTED_REGEX, "mac_only_encrypted": True}
+_NEEDED: Mapping[str, documents.Yaml] = {"encrypted_regex": ENCRYPTED_REGEX, "mac_only_encrypted": True}
 _HOW = f"`encrypted_regex: {ENCRYPTED_REGEX}` and `mac_only_encrypted: true`"
 
 _INTRODUCTION = """\
@@ -131,7 +131,7 @@ def _require_scope(own: Rule, *, complete: bool) -> None:
     strange = {key: value for key, value in own.scope.items() if _NEEDED.get(key) != value}
     if not missing and not strange:
         return
-    said = ", ".join(yamlio.dump({key: value}).strip() for key, value in sorted(strange.items()))
+    said = ", ".join(documents.dump({key: value}).strip() for key, value in sorted(strange.items()))
     raise SecretError(
         f"{FILE}: {own} does not seal as Flux and kustomize need it"
         + (f": with `{said}` values may stay in clear, or names that have to be read be encrypted" if said else ""),
@@ -149,10 +149,10 @@ def for_sealing(content: bytes, env: str) -> bytes:
     own = require_own_rule(content, env)
     if own.scope == _NEEDED:
         return content
-    document = yamlio.load(text_of(content), FILE)
+    document = documents.load(text_of(content), FILE)
     listed = list(document[RULES])
     listed[own.index] = {**own.settings, **_NEEDED}
-    return yamlio.dump({**document, RULES: listed}).encode()
+    return documents.dump({**document, RULES: listed}).encode()
 
 
 def passed_over(content: bytes, env: str) -> Rule | None:
@@ -168,7 +168,7 @@ def passed_over(content: bytes, env: str) -> Rule | None:
 # --- writing -------------------------------------------------------------
 
 
-def _lines(path_regex: str, keys: Mapping[str, yamlio.Yaml]) -> list[str]:
+def _lines(path_regex: str, keys: Mapping[str, documents.Yaml]) -> list[str]:
     """A rule for sealed Secrets; keys: its settings that say who can decrypt."""
     lines = [
         f"- path_regex: '{path_regex}'",
@@ -179,12 +179,12 @@ def _lines(path_regex: str, keys: Mapping[str, yamlio.Yaml]) -> list[str]:
         if key == "age" and isinstance(value, list):
             lines += ["  age:", *(f"    - {_scalar(recipient)}" for recipient in value)]
         else:
-            lines += [f"  {line}" for line in yamlio.dump({key: value}).splitlines()]
+            lines += [f"  {line}" for line in documents.dump({key: value}).splitlines()]
     return lines
 
 
 def _scalar(text: str) -> str:
-    return yamlio.dump(text).removesuffix("\n")
+    return documents.dump(text).removesuffix("\n")
 
 
 def initial(recipients: Sequence[str] = ()) -> bytes:
@@ -223,7 +223,7 @@ def add_environment(
         return content
     keys = _keys(_model(rules, env, paths, checked), env, checked)
     place = _place(rules, env, paths)
-    text = splice.insert_item(text_of(content), RULES, place, _lines(_path_regex(env), keys), FILE)
+    text = edit.insert_item(text_of(content), RULES, place, _lines(_path_regex(env), keys), FILE)
     require_own_rule(text.encode(), env, paths)
     return text.encode()
 
@@ -256,7 +256,7 @@ def _model(rules: Sequence[Rule], env: str, paths: Sequence[str], checked: Seque
     return model
 
 
-def _keys(model: Rule | None, env: str, checked: list[str]) -> dict[str, yamlio.Yaml]:
+def _keys(model: Rule | None, env: str, checked: list[str]) -> dict[str, documents.Yaml]:
     """The settings of a new rule that say who can decrypt."""
     keys = dict(model.keys) if model else {}
     if checked and keys.get("key_groups"):
@@ -289,7 +289,7 @@ def add_default(content: bytes, recipients: Sequence[str]) -> bytes:
                 f"{FILE} has a default rule with other recipients: {own}", hint="edit it, or leave out --recipient"
             )
         return content
-    text = splice.insert_item(
+    text = edit.insert_item(
         text_of(content), RULES, _place(rules, "any", ()), _lines(_path_regex(_ANY), {"age": checked}), FILE
     )
     return text.encode()
@@ -318,4 +318,4 @@ def remove_environment(content: bytes, env: str) -> bytes:
     own = _own(parse(content), env)
     if own is None:
         return content
-    return splice.remove_item(text_of(content), RULES, own.index, FILE).encode()
+    return edit.remove_item(text_of(content), RULES, own.index, FILE).encode()

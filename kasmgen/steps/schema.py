@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 
 def relax(schema: Yaml, defaults: Yaml) -> tuple[Yaml, tuple[str, ...]]:

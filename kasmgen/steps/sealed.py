@@ -10,13 +10,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Secret
-from kasmgen.steps import splice
 from kasmgen.steps.recipients import Recipients, of_metadata
 from kasmgen.steps.rules import ENCRYPTED_REGEX
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents, edit
+from kasmgen.yaml.documents import Yaml
 
 SECTIONS = ("data", "stringData")
 _BASE64 = "[A-Za-z0-9+/]+={0,2}"
@@ -54,7 +53,7 @@ class Sealed:
 
 def _document(content: bytes, source: str) -> dict[str, Yaml]:
     try:
-        document = yamlio.load(content.decode("utf-8"), source)
+        document = documents.load(content.decode("utf-8"), source)
     except UnicodeDecodeError:
         raise SecretError(f"{source}: not UTF-8 text") from None
     except InputError as error:
@@ -186,7 +185,7 @@ def with_annotations(content: bytes, annotations: Mapping[str, str]) -> bytes:
         raise SecretError("a sealed file without mac_only_encrypted cannot be annotated without its key")
     _refuse_section_names(annotations)
     text = content.decode("utf-8")
-    return splice.set_entries(text, ("metadata", "annotations"), annotations, "sealed file").encode()
+    return edit.set_entries(text, ("metadata", "annotations"), annotations, "sealed file").encode()
 
 
 def _refuse_section_names(*mappings: Mapping[str, str]) -> None:
@@ -232,7 +231,7 @@ def data_of(plain: Secret, source: str = "the decrypted file") -> dict[str, Secr
     Raises SecretError, without any content, if it is no Secret.
     """
     try:
-        document = yamlio.load(plain.reveal().decode("utf-8"), source)
+        document = documents.load(plain.reveal().decode("utf-8"), source)
         data = {
             key: Secret(base64.b64decode(value, validate=True)) for key, value in (document.get("data") or {}).items()
         }

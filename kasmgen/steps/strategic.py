@@ -18,7 +18,7 @@ from kasmgen.model import Object
 from kasmgen.steps.compare import equal, kind
 from kasmgen.steps.mergelists import Schema, schema
 from kasmgen.steps.weight import lines, reaches
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 DIRECTIVE = "$patch"
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from kasmgen.model import Object
 from kasmgen.steps import kinds
 from kasmgen.steps.normalise import with_template
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 ANNOTATION = "kasmgen.dev/secrets"
 

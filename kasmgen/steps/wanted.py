@@ -12,7 +12,7 @@ from typing import TypeAlias
 from kasmgen.errors import InputError
 from kasmgen.model import Object, Rendered, ResourceId, Secret
 from kasmgen.steps.certificates import CertificateSpec
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 TLS = "kubernetes.io/tls"
 REGISTRY = "kubernetes.io/dockerconfigjson"

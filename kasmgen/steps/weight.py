@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _WIDTH = 100
 

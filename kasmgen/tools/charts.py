@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kasmgen import names, yamlio
+from kasmgen import names
 from kasmgen.errors import InputError
 from kasmgen.model import Chart
 from kasmgen.tools import chartfiles
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents
+from kasmgen.yaml.documents import Yaml
 
 BUILTIN = "builtin"
 
@@ -131,7 +132,7 @@ def _subcharts(folder: Path, source: str) -> Iterator[str]:
 
 def _load_yaml(path: Path, source: str) -> Yaml:
     try:
-        return yamlio.load(path.read_text(encoding="utf-8-sig"), source)
+        return documents.load(path.read_text(encoding="utf-8-sig"), source)
     except FileNotFoundError:
         raise InputError(f"{source}: the file is missing") from None
     except UnicodeDecodeError:

@@ -21,7 +21,7 @@ from kasmgen import proc
 from kasmgen.errors import InputError, ToolError
 from kasmgen.model import Chart
 from kasmgen.tools import helmlib
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 SETTING = helmlib.SETTING
 LEAST = (3, 14)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kasmgen.errors import InputError, ToolError
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 PACKAGE = "kubernetes_validate"
 HINT = "pip install 'kasmgen[check]', or check without schemas: --no-schemas"

@@ -16,9 +16,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from kasmgen import proc, yamlio
+from kasmgen import proc
 from kasmgen.errors import ToolError
 from kasmgen.model import Object
+from kasmgen.yaml import documents as yaml_documents
 
 SETTING = "KASMGEN_KUSTOMIZE"
 """Environment variable: path of the kustomize or kubectl to use."""
@@ -157,7 +158,7 @@ def build_text(kustomize: Kustomize, directory: Path) -> str:
 
 def build(kustomize: Kustomize, directory: Path) -> list[Object]:
     """The objects that `directory` builds to, in kustomize's order. Raises as `build_text` does."""
-    documents = yamlio.load_all(build_text(kustomize, directory), f"the build of {directory.name}")
+    documents = yaml_documents.load_all(build_text(kustomize, directory), f"the build of {directory.name}")
     return [document.value for document in documents]
 
 

@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kasmgen import proc, yamlio
+from kasmgen import proc
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.model import Secret
+from kasmgen.yaml import documents
 
 SETTING = "KASMGEN_SOPS"
 LEAST = (3, 11)
@@ -278,9 +279,9 @@ def _where_keys_are() -> str:
     return "set SOPS_AGE_KEY_FILE to the file with the age identity, or ask someone who holds one"
 
 
-def _metadata(content: bytes) -> dict[str, yamlio.Yaml]:
+def _metadata(content: bytes) -> dict[str, documents.Yaml]:
     try:
-        document = yamlio.load(content.decode("utf-8", errors="replace"))
+        document = documents.load(content.decode("utf-8", errors="replace"))
     except InputError:
         return {}
     metadata = document.get("sops") if isinstance(document, dict) else None

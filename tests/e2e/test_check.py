@@ -15,7 +15,7 @@ from typing import Any
 import pyrage
 import pytest
 
-from kasmgen import yamlio
+from kasmgen.yaml import documents
 from tests.e2e.conftest import Machine, make_machine
 from tests.needs import program
 
@@ -65,7 +65,7 @@ def write(machine: Machine, path: str, text: str | bytes) -> None:
 
 def own_resource(machine: Machine, text: str) -> None:
     """A resource of people's own in the overlay."""
-    kind = yamlio.load(text)["kind"].lower()
+    kind = documents.load(text)["kind"].lower()
     name = f"own-{kind}-{len(list((machine.root / 'overlays/prod').glob('own-*')))}.yaml"
     text = text.replace("name: own", f"name: own-{name[-6]}")
     write(machine, f"overlays/prod/{name}", text)
@@ -118,7 +118,7 @@ def _forgotten_file(machine: Machine) -> None:
 def _sops_set(machine: Machine) -> None:
     machine.hold_key()
     path = f"{SECRETS}/kasm-secrets.sops.yaml"
-    keys = sorted(yamlio.load(machine.read(path))["data"])
+    keys = sorted(documents.load(machine.read(path))["data"])
     machine.tool(program("sops"), "set", "--value-stdin", path, f'["data"]["{keys[0]}"]', stdin=b'"bmV3IHZhbHVl"')
 
 
@@ -247,13 +247,13 @@ def _tampered(machine: Machine) -> None:
     machine.hold_key()
     path = f"{SECRETS}/kasm-secrets.sops.yaml"
     text = machine.read(path)
-    first, second = sorted(yamlio.load(text)["data"].values())[:2]
+    first, second = sorted(documents.load(text)["data"].values())[:2]
     write(machine, path, text.replace(first, "SWAP").replace(second, first).replace("SWAP", second))
 
 
 def _known_value(machine: Machine) -> None:
     machine.hold_key()
-    document = yamlio.load(machine.tool(program("sops"), "decrypt", f"{SECRETS}/kasm-secrets.sops.yaml"))
+    document = documents.load(machine.tool(program("sops"), "decrypt", f"{SECRETS}/kasm-secrets.sops.yaml"))
     write(machine, "login.txt", f"login: {document['data'][sorted(document['data'])[0]]}\n")
 
 
@@ -267,14 +267,14 @@ def _mask(machine: Machine) -> None:
 def _expired(machine: Machine) -> None:
     path = f"{SECRETS}/kasm-db-cert.sops.yaml"
     text = machine.read(path)
-    date = yamlio.load(text)["metadata"]["annotations"]["kasmgen.dev/not-after"]
+    date = documents.load(text)["metadata"]["annotations"]["kasmgen.dev/not-after"]
     write(machine, path, text.replace(date, "2020-01-01T00:00:00Z"))
 
 
 def _soon(machine: Machine) -> None:
     path = f"{SECRETS}/kasm-db-cert.sops.yaml"
     text = machine.read(path)
-    date = yamlio.load(text)["metadata"]["annotations"]["kasmgen.dev/not-after"]
+    date = documents.load(text)["metadata"]["annotations"]["kasmgen.dev/not-after"]
     write(machine, path, text.replace(date, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 864000))))
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.steps import pipelines
+from kasmgen.yaml import documents
 from tests.e2e.diffing import commit, config_map, environment, small, write
 from tests.needs import program
 
@@ -71,7 +71,7 @@ def server() -> Iterator[Notes]:
 
 
 def comment(place: Path, server: Notes, text: str, **extra: str) -> None:
-    job = yamlio.load(pipelines.gitlab(".", entry=False)[pipelines.GITLAB_FILE].decode())["kasmgen"]
+    job = documents.load(pipelines.gitlab(".", entry=False)[pipelines.GITLAB_FILE].decode())["kasmgen"]
     script = next(step for step in job["script"] if "KASMGEN_TOKEN" in step)
     (place / "kasmgen.md").write_text(text)
     (place / "python").unlink(missing_ok=True)
@@ -123,7 +123,7 @@ new AsyncFunction('github', 'context', 'require', script)(github, context, requi
 
 
 def github_comment(place: Path, comments: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    workflow = yamlio.load(pipelines.github(".", "main")[pipelines.GITHUB_FILE].decode())
+    workflow = documents.load(pipelines.github(".", "main")[pipelines.GITHUB_FILE].decode())
     script = workflow["jobs"]["review"]["steps"][-1]["with"]["script"]
     said = {**os.environ, "RUNNER_TEMP": str(place)}
     given = json.dumps({"script": script, "comments": comments})
@@ -150,7 +150,7 @@ def test_on_github_the_reports_are_kept_also_of_what_does_not_build(tmp_path: Pa
     write(machine, environment("prod", resource))
     (machine.root / "overlays/prod/app.yaml").write_text(config_map("app", "{a: c}"))
     commit(machine)
-    workflow = yamlio.load(pipelines.github(".", "main")[pipelines.GITHUB_FILE].decode())
+    workflow = documents.load(pipelines.github(".", "main")[pipelines.GITHUB_FILE].decode())
     script = next(step["run"] for step in workflow["jobs"]["review"]["steps"] if "GITHUB_STEP_SUMMARY" in str(step))
     on_path = tmp_path / "bin"
     on_path.mkdir()

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.commands import diff
 from kasmgen.tools import kustomize
+from kasmgen.yaml import documents
 from tests.e2e.conftest import Machine
 from tests.e2e.diffing import (
     ENVIRONMENT,
@@ -104,7 +104,7 @@ def by_kustomize(machine: Machine, revision: str, into: Path) -> list[str]:
     with tarfile.open(archive) as tar:
         tar.extractall(into)
     built = machine.tool(*kustomize.locate().command, str(into / "overlays/prod"))
-    objects = [*yamlio.load_all(built), *yamlio.load_all((into / "clusters/prod/kasm.yaml").read_text())]
+    objects = [*documents.load_all(built), *documents.load_all((into / "clusters/prod/kasm.yaml").read_text())]
     return sorted(json.dumps(document.value, sort_keys=True) for document in objects)
 
 

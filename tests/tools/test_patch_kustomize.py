@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.errors import ToolError
 from kasmgen.model import Object, ResourceId, by_id
 from kasmgen.steps import assemble, compare, limits, patch
 from kasmgen.tools import kustomize
+from kasmgen.yaml import documents
 from tests.tools import random_objects
 
 PER_BUILD = 150
@@ -52,7 +52,7 @@ def _directory(where: Path, objects: Any) -> list[str]:
 
 def _write(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# written by a test\n" + yamlio.dump(value), encoding="utf-8")
+    path.write_text("# written by a test\n" + documents.dump(value), encoding="utf-8")
 
 
 def built(base: Mapping[ResourceId, Object], made: assemble.Assembly) -> dict[ResourceId, Object]:
@@ -82,7 +82,7 @@ def explained(wrong: list[compare.Difference], objects: Mapping[ResourceId, Obje
     back = {other: key for key, other in made.becomes.items()}
     key = back.get(wrong[0].id, wrong[0].id)
     content = made.patches[key].content if key in made.patches else "no patch"
-    return "\n".join([*map(str, wrong[:5]), yamlio.dump(objects.get(key)), yamlio.dump(content)])
+    return "\n".join([*map(str, wrong[:5]), documents.dump(objects.get(key)), documents.dump(content)])
 
 
 def pairs(seed: int) -> tuple[list[Object], list[Object]]:

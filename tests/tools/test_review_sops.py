@@ -12,11 +12,11 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.model import Object, by_id
 from kasmgen.report import html, jsonout, markdown, text
 from kasmgen.steps.review import ObjectChange, SecretChange, compare_builds, group
 from kasmgen.tools import sops
+from kasmgen.yaml import documents
 
 VALUES = {"admin-password": "first-marker-pass-1", "user-password": "second-marker-pass-2", "empty": ""}
 
@@ -40,7 +40,7 @@ class Repository:
             "mac_only_encrypted": True,
             "age": ",".join(str(person.to_public()) for person in people),
         }
-        (self.root / ".sops.yaml").write_text(yamlio.dump({"creation_rules": [rule]}))
+        (self.root / ".sops.yaml").write_text(documents.dump({"creation_rules": [rule]}))
 
     def run(self, *arguments: str, stdin: str = "") -> str:
         # The private key is one that this run made; it opens nothing else.
@@ -69,7 +69,7 @@ class Repository:
         self.run("set", "--value-stdin", str(self.path), f'["data"]["{key}"]', stdin=encoded)
 
     def build(self) -> dict[object, Object]:
-        return dict(by_id([yamlio.load(self.path.read_text())]))
+        return dict(by_id([documents.load(self.path.read_text())]))
 
 
 @pytest.fixture

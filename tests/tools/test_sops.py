@@ -18,13 +18,13 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.model import Secret
 from kasmgen.steps import rules, sealed
 from kasmgen.steps.recipients import Recipients
 from kasmgen.tools import sops
 from kasmgen.tools.sops import Sops
+from kasmgen.yaml import documents
 from tests.needs import program
 
 PATH = "overlays/prod/secrets/kasm-secrets.sops.yaml"
@@ -306,7 +306,7 @@ def test_a_sealed_file_opens_with_its_mac_after_a_build_with_namespace_and_label
         "labels": [{"pairs": {"team": "desk"}, "includeSelectors": True}],
         "commonAnnotations": {"note": "x"},
     }
-    (tmp_path / "kustomization.yaml").write_text(yamlio.dump(kustomization))
+    (tmp_path / "kustomization.yaml").write_text(documents.dump(kustomization))
     built = subprocess.run([program("kubectl"), "kustomize", tmp_path], capture_output=True, check=True).stdout
     assert sealed.parse(built, "built").namespace == "elsewhere"
     assert sealed.revision(built) == sealed.revision(content)

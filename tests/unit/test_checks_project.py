@@ -18,7 +18,7 @@ from kasmgen.steps.recipients import Recipients
 from kasmgen.steps.review import compare_builds
 from kasmgen.steps.risks import Context, assess
 from kasmgen.steps.sealed import Sealed
-from kasmgen.yamlio import load
+from kasmgen.yaml.documents import load
 
 
 def rules(table: tuple[Rule[Any], ...], context: Any) -> list[str]:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.config import CheckOff
 from kasmgen.errors import InputError
 from kasmgen.steps import checks, pipelines
@@ -21,6 +20,7 @@ from kasmgen.steps.checks import formats, report
 from kasmgen.steps.checks.report import Report
 from kasmgen.steps.checks.rule import Finding
 from kasmgen.steps.checks.table import GROUPS, RULES
+from kasmgen.yaml import documents
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "kasmgen/schemas/check.schema.json").read_text())
@@ -146,7 +146,7 @@ def test_annotations_of_github_are_escaped() -> None:
 
 def test_the_pipeline_of_github_uses_the_platforms_own_actions_only() -> None:
     (path, content), *_ = pipelines.github("deploy/kasm's", "it's main").items()
-    workflow = yamlio.load(content.decode())
+    workflow = documents.load(content.decode())
     assert path == ".github/workflows/kasmgen.yml"
     assert workflow["true" if "true" in workflow else "on"]["push"] == {"branches": ["it's main"]}
     job = workflow["jobs"]["review"]
@@ -165,8 +165,8 @@ def test_the_pipeline_of_github_uses_the_platforms_own_actions_only() -> None:
 
 def test_the_pipeline_of_gitlab_fits_its_entry() -> None:
     files = pipelines.gitlab(".", entry=True)
-    assert yamlio.load(files[".gitlab-ci.yml"].decode()) == {"include": [{"local": "/.gitlab/kasmgen.yml"}]}
-    job = yamlio.load(files[".gitlab/kasmgen.yml"].decode())["kasmgen"]
+    assert documents.load(files[".gitlab-ci.yml"].decode()) == {"include": [{"local": "/.gitlab/kasmgen.yml"}]}
+    job = documents.load(files[".gitlab/kasmgen.yml"].decode())["kasmgen"]
     assert job["artifacts"]["reports"]["junit"] == "kasmgen.xml"
     assert all(isinstance(line, str) for line in job["script"])
     assert list(pipelines.gitlab(".", entry=False)) == [".gitlab/kasmgen.yml"]

@@ -10,13 +10,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kasmgen import yamlio
 from kasmgen.model import Secret
 from kasmgen.steps import rules as sops_rules
 from kasmgen.steps.checks import leaks, secrets
 from kasmgen.steps.checks.leaks import Known, Text
 from kasmgen.steps.checks.rule import run
 from kasmgen.steps.checks.secrets import SecretTree
+from kasmgen.yaml import documents
 
 ALICE = str(pyrage.x25519.Identity.generate().to_public())
 BOB = str(pyrage.x25519.Identity.generate().to_public())
@@ -39,7 +39,7 @@ def sealed(recipients: tuple[str, ...] = (ALICE,), data: Any = None, **sops: Any
         "data": {"a": CIPHER, "b": CIPHER} if data is None else data,
         "sops": block | sops,
     }
-    return yamlio.dump(document).encode()
+    return documents.dump(document).encode()
 
 
 def found(content: bytes = b"", path: str = PATH, config: bytes | None = CONFIG, **tree: Any) -> list[str]:

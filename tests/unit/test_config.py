@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kasmgen import config, yamlio
+from kasmgen import config
 from kasmgen.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
 from kasmgen.errors import InputError
 from kasmgen.steps import certificates
+from kasmgen.yaml import documents
 
 PROJECT = "apiVersion: kasmgen.dev/v1\nkind: Project\n"
 ENVIRONMENT = "apiVersion: kasmgen.dev/v1\nkind: Environment\nhostname: kasm.example.com\n"
@@ -289,7 +290,7 @@ PROJECTS = st.builds(
 def test_a_written_environment_reads_as_it_was_and_fits_its_schema(made: Environment) -> None:
     text = config.environment_text(made)
     assert config.parse_environment(text, made.name) == made
-    assert not list(validator("environment").iter_errors(yamlio.load(text)))
+    assert not list(validator("environment").iter_errors(documents.load(text)))
 
 
 @given(PROJECTS)
@@ -297,7 +298,7 @@ def test_a_written_environment_reads_as_it_was_and_fits_its_schema(made: Environ
 def test_a_written_project_reads_as_it_was_and_fits_its_schema(made: Project) -> None:
     text = config.project_text(made)
     assert config.parse_project(text) == made
-    assert not list(validator("project").iter_errors(yamlio.load(text)))
+    assert not list(validator("project").iter_errors(documents.load(text)))
 
 
 def test_a_new_environment_says_only_what_is_not_a_default_and_points_to_its_schema() -> None:
@@ -377,7 +378,7 @@ CORPUS = [
 @pytest.mark.parametrize("more", CORPUS)
 def test_the_schema_of_an_environment_takes_what_the_parser_takes_and_nothing_else(more: str) -> None:
     text = ENVIRONMENT + more
-    assert validator("environment").is_valid(yamlio.load(text)) == parses(text, "Environment")
+    assert validator("environment").is_valid(documents.load(text)) == parses(text, "Environment")
 
 
 @pytest.mark.parametrize(
@@ -393,7 +394,7 @@ def test_the_schema_of_an_environment_takes_what_the_parser_takes_and_nothing_el
     ],
 )
 def test_the_schema_of_an_environment_demands_what_the_parser_demands(text: str) -> None:
-    assert validator("environment").is_valid(yamlio.load(text)) == parses(text, "Environment")
+    assert validator("environment").is_valid(documents.load(text)) == parses(text, "Environment")
 
 
 @pytest.mark.parametrize(
@@ -420,7 +421,7 @@ def test_the_schema_of_an_environment_demands_what_the_parser_demands(text: str)
 )
 def test_the_schema_of_a_project_takes_what_the_parser_takes_and_nothing_else(more: str) -> None:
     text = PROJECT + more
-    assert validator("project").is_valid(yamlio.load(text)) == parses(text, "Project")
+    assert validator("project").is_valid(documents.load(text)) == parses(text, "Project")
 
 
 def parses(text: str, kind: str) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kasmgen import config, yamlio
+from kasmgen import config
 from kasmgen.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
 from kasmgen.errors import InputError
 from kasmgen.steps import certificates, mark, secretplan, templates
+from kasmgen.yaml import documents
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {
@@ -43,7 +44,7 @@ def fields(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict
 
 
 def parse(kind: str, value: dict[str, Any]) -> Project | Environment:
-    text = yamlio.dump(value)
+    text = documents.dump(value)
     return config.parse_project(text) if kind == "Project" else config.parse_environment(text, "prod")
 
 
@@ -147,7 +148,7 @@ FULL_ENVIRONMENT = Environment(
     ],
 )
 def test_what_kasmgen_writes_fits_the_schema_and_points_to_it(kind: str, text: str) -> None:
-    jsonschema.validate(yamlio.load(text), SCHEMAS[kind], cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(documents.load(text), SCHEMAS[kind], cls=jsonschema.Draft202012Validator)
     assert text.startswith(f"# yaml-language-server: $schema={SCHEMAS[kind]['$id']}\n")
 
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.config import CertificateInput, Environment, Project
 from kasmgen.errors import InputError
 from kasmgen.model import Chart
 from kasmgen.steps import certificates, kasm, profile
-from kasmgen.steps import values as v
 from kasmgen.steps.kasm import KasmSingleZone
 from kasmgen.steps.wanted import Generate
+from kasmgen.yaml import documents, mappings
 
 PROFILE = KasmSingleZone()
 PROJECT = Project(namespace="kasm")
@@ -103,7 +102,7 @@ def test_nothing_secret_is_left_in_lifted_values(filled: tuple[dict[str, Any], l
     values, marks = filled
     before = copy.deepcopy(values)
     lifted = PROFILE.lift(values)
-    rest = yamlio.dump(dict(lifted.values))
+    rest = documents.dump(dict(lifted.values))
     assert [mark for mark in marks if mark in rest or mark in repr(lifted)] == []
     assert "PRIVATE KEY" not in rest
     assert values == before
@@ -134,7 +133,7 @@ def test_what_is_a_field_of_an_environment_becomes_one(filled: tuple[dict[str, A
         "registry": "pull-me",
     }
     for path in (("global", "hostname"), ("global", "namespace"), ("kasmApp", "deploymentSize")):
-        assert v.get(lifted.values, path) is None
+        assert mappings.get(lifted.values, path) is None
 
 
 def test_everything_else_stays_as_people_wrote_it(filled: tuple[dict[str, Any], list[str]]) -> None:
@@ -181,7 +180,7 @@ def test_a_secret_that_is_no_text_is_refused_by_its_path_and_never_quoted(values
 
 
 def layered(environment: Environment | None, given: dict[str, Any]) -> dict[str, Any]:
-    return v.merge(given, PROFILE.layer(PROJECT, environment, given))
+    return mappings.merge(given, PROFILE.layer(PROJECT, environment, given))
 
 
 def test_fields_of_the_environment_reach_the_chart() -> None:
@@ -223,7 +222,7 @@ def test_the_chart_makes_no_secret_of_its_own() -> None:
     made = layered(None, upstream())
     assert {key: block["create"] for key, block in made["kasmCerts"].items()} == dict.fromkeys(ROLES, False)
     assert "existingSecret" not in made["global"]["kasmPasswords"], "upstream's schema does not know it"
-    given = v.merge(upstream(), {"global": {"kasmPasswords": {"existingSecret": ""}}, "kasmApp": {"name": "k"}})
+    given = mappings.merge(upstream(), {"global": {"kasmPasswords": {"existingSecret": ""}}, "kasmApp": {"name": "k"}})
     assert layered(None, given)["global"]["kasmPasswords"]["existingSecret"] == "k-secrets"
     given["global"]["kasmPasswords"]["existingSecret"] = "mine"
     assert layered(None, given)["global"]["kasmPasswords"]["existingSecret"] == "mine"
@@ -244,14 +243,14 @@ def test_a_field_and_a_value_that_say_different_things_are_a_conflict_that_names
 ) -> None:
     environment = Environment(**{**PROD.__dict__, "values": values})
     with pytest.raises(InputError, match=f"{name} is set twice") as caught:
-        PROFILE.layer(PROJECT, environment, v.merge(upstream(), values))
+        PROFILE.layer(PROJECT, environment, mappings.merge(upstream(), values))
     assert caught.value.hint.startswith("remove ")
 
 
 def test_a_field_and_a_value_that_say_the_same_are_no_conflict() -> None:
     same = {"global": {"hostname": "kasm.example.com", "altHostnames": ["alt.example.com"]}}
     environment = Environment(**{**PROD.__dict__, "values": same})
-    assert layered(environment, v.merge(upstream(), same))["global"]["hostname"] == "kasm.example.com"
+    assert layered(environment, mappings.merge(upstream(), same))["global"]["hostname"] == "kasm.example.com"
 
 
 # --- Secrets ---------------------------------------------------------------------------------------
@@ -289,15 +288,15 @@ def test_certificates_are_those_that_kasm_documents() -> None:
 
 
 def test_names_in_the_values_name_the_secrets() -> None:
-    given = v.merge(upstream(), {"kasmApp": {"name": "k2"}, "kasmCerts": {"db": {"name": "mine"}}})
+    given = mappings.merge(upstream(), {"kasmApp": {"name": "k2"}, "kasmCerts": {"db": {"name": "mine"}}})
     names = {item.id.name for item in PROFILE.secrets(PROD, "blue", given)}
     assert {"k2-secrets", "mine"} <= names
 
 
 def test_what_exists_elsewhere_is_not_wanted() -> None:
     environment = Environment("e", "h.example", certificates={"ingress": CertificateInput("existing")})
-    given = v.merge(upstream(), {"kasmCerts": {"db": {"create": False}}})
-    given = v.merge(given, {"global": {"kasmPasswords": {"existingSecret": "mine"}}})
+    given = mappings.merge(upstream(), {"kasmCerts": {"db": {"create": False}}})
+    given = mappings.merge(given, {"global": {"kasmPasswords": {"existingSecret": "mine"}}})
     assert {item.role for item in PROFILE.secrets(environment, "kasm", given)} == {"proxy", "rdp"}
 
 
@@ -316,7 +315,7 @@ def test_manual_steps_name_the_hosts_and_the_upstream_auth_address() -> None:
     steps = "\n".join(PROFILE.manual_steps(PROD, "blue", upstream()))
     for word in ("kasm.example.com, alt.example.com", address, "3389"):
         assert word in steps
-    without = v.merge(upstream(), {"kasmApp": {"servicesToDeploy": {"rdpGateway": {"deploy": False}}}})
+    without = mappings.merge(upstream(), {"kasmApp": {"servicesToDeploy": {"rdpGateway": {"deploy": False}}}})
     assert "3389" not in "\n".join(PROFILE.manual_steps(PROD, "blue", without))
 
 

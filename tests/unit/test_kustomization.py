@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.steps import kustomization as k
+from kasmgen.yaml import documents
 
 FILE = "overlays/prod/kustomization.yaml"
 HEAD = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
@@ -62,8 +62,8 @@ def test_files_of_people_in_our_folders_are_theirs() -> None:
 
 def test_a_fresh_file_is_what_an_update_asks_for() -> None:
     text = k.fresh("prod", ["../../base", "secrets/a.sops.yaml"], [PATCH])
-    assert yamlio.load(text) == {
-        **yamlio.load(HEAD),
+    assert documents.load(text) == {
+        **documents.load(HEAD),
         "resources": ["../../base", "secrets/a.sops.yaml"],
         "patches": [PATCH],
     }
@@ -145,13 +145,13 @@ def test_a_patch_whose_target_changed_is_written_anew_in_its_place() -> None:
 )
 def test_a_list_that_is_missing_or_empty_is_made(start: str) -> None:
     after = update(HEAD + start, ["../../base"], [PATCH])
-    assert yamlio.load(after) == {**yamlio.load(HEAD), "resources": ["../../base"], "patches": [PATCH]}
+    assert documents.load(after) == {**documents.load(HEAD), "resources": ["../../base"], "patches": [PATCH]}
     assert update(after, ["../../base"], [PATCH]) == after
 
 
 def test_lists_in_brackets_are_edited_too() -> None:
     after = update(HEAD + "resources: [../../base, own.yaml, secrets/old.yaml]\n", ["../../base", "secrets/new.yaml"])
-    assert yamlio.load(after)["resources"] == ["../../base", "secrets/new.yaml", "own.yaml"]
+    assert documents.load(after)["resources"] == ["../../base", "secrets/new.yaml", "own.yaml"]
 
 
 def test_windows_line_ends_and_a_missing_newline_at_the_end_stay() -> None:
@@ -221,7 +221,7 @@ def files(draw: st.DrawFn) -> tuple[str, list[str]]:
 def test_every_line_of_people_survives_as_it_was_and_in_order(made: tuple[str, list[str]], wanted: list[str]) -> None:
     text, own = made
     after = update(text, wanted)
-    resources = yamlio.load(after).get("resources") or []
+    resources = documents.load(after).get("resources") or []
     assert sorted(item for item in resources if k.is_ours(item)) == wanted
     entries = [f"- {entry}" for entry in OURS]
     plain = [
@@ -234,5 +234,5 @@ def test_every_line_of_people_survives_as_it_was_and_in_order(made: tuple[str, l
         own = [line for line in own if not line.startswith("resources:")]
     assert plain == own
     assert update(after, wanted) == after
-    if sorted(item for item in yamlio.load(text).get("resources") or [] if k.is_ours(item)) == wanted:
+    if sorted(item for item in documents.load(text).get("resources") or [] if k.is_ours(item)) == wanted:
         assert after == text

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.config import Environment, FluxInput, Project
 from kasmgen.model import Object, Rendered, ResourceId
 from kasmgen.steps import flux, layout, mark
+from kasmgen.yaml import documents
 
 
 def rendered(
@@ -76,9 +76,9 @@ def test_every_object_has_a_file_of_its_own_inside_of_the_base(items: list[Rende
         assert all(len(part) <= 255 for part in PurePosixPath(path).parts)
         assert mark.read(content).state == "generated"
         assert not any(other.startswith(f"{path}/") for other in files)
-        found.append(yamlio.load(content.decode()))
-    assert sorted(map(yamlio.dump, found[:-1])) == sorted(yamlio.dump(item.object) for item in items)
-    listed = yamlio.load(files["base/kustomization.yaml"].decode())["resources"]
+        found.append(documents.load(content.decode()))
+    assert sorted(map(documents.dump, found[:-1])) == sorted(documents.dump(item.object) for item in items)
+    listed = documents.load(files["base/kustomization.yaml"].decode())["resources"]
     assert listed == sorted(path.removeprefix("base/") for path in files if path != "base/kustomization.yaml")
 
 
@@ -119,10 +119,10 @@ def test_an_environment_with_an_address_brings_its_own_repository(url: str, secr
     environment = Environment("prod", "h.example", flux=FluxInput(url=url, branch="live"))
     files = flux.files(PROJECT, environment, "", "chart 1.0.0")
     assert set(files) == {"clusters/prod/kasm.yaml", "clusters/prod/source.yaml"}
-    repository = yamlio.load(files["clusters/prod/source.yaml"].decode())
+    repository = documents.load(files["clusters/prod/source.yaml"].decode())
     assert repository["spec"]["ref"] == {"branch": "live"}
     assert repository["spec"].get("secretRef") == secret
-    kustomization = yamlio.load(files["clusters/prod/kasm.yaml"].decode())
+    kustomization = documents.load(files["clusters/prod/kasm.yaml"].decode())
     assert kustomization["spec"]["sourceRef"]["name"] == repository["metadata"]["name"]
 
 

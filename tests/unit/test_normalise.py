@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Object, Render, ResourceId
 from kasmgen.steps import normalise as n
 from kasmgen.steps.normalise import Context
+from kasmgen.yaml import documents
 
 FLUX = "kustomize.toolkit.fluxcd.io"
 HELM = {"helm.sh/chart": "x-1.0", "app.kubernetes.io/managed-by": "Helm"}
@@ -493,8 +493,8 @@ def test_no_normalisation_changes_what_it_is_given(obj: Object) -> None:
 @given(st.lists(OBJECTS, max_size=4, unique_by=lambda obj: (obj["kind"], obj["metadata"]["name"])))
 @settings(deadline=None, max_examples=60)
 def test_normalising_twice_is_normalising_once(objects: list[Object]) -> None:
-    once = n.normalise({f"c/templates/{i}.yaml": yamlio.dump(obj) for i, obj in enumerate(objects)}, "kasm")
+    once = n.normalise({f"c/templates/{i}.yaml": documents.dump(obj) for i, obj in enumerate(objects)}, "kasm")
     first = {key: item.object for key, item in {**once.objects, **once.secrets}.items()}
-    texts = {item.template: yamlio.dump(item.object) for item in {**once.objects, **once.secrets}.values()}
+    texts = {item.template: documents.dump(item.object) for item in {**once.objects, **once.secrets}.values()}
     twice = n.normalise(texts, "kasm")
     assert {key: item.object for key, item in {**twice.objects, **twice.secrets}.items()} == first

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.model import ResourceId
 from kasmgen.steps import patch
 from kasmgen.steps.jsonpatch import operations
+from kasmgen.yaml import documents
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -55,7 +55,7 @@ spec:
 
 
 def load(text: str) -> Any:
-    return yamlio.load(dedent(text))
+    return documents.load(dedent(text))
 
 
 def changed(text: str, path: str, value: Any) -> tuple[Any, Any]:
@@ -84,7 +84,7 @@ def computed(pair: tuple[Any, Any], form: Any = "auto") -> patch.Patch:
 
 def shows(made: patch.Patch, form: str, text: str) -> None:
     assert made.form == form
-    assert yamlio.dump(made.content) == yamlio.dump(load(text))
+    assert documents.dump(made.content) == documents.dump(load(text))
 
 
 def test_equal_objects_need_no_patch() -> None:
@@ -259,7 +259,7 @@ def test_lists_with_thousands_of_items_take_no_quadratic_time() -> None:
 def test_deep_objects_are_patched_in_both_forms() -> None:
     def nested(leaf: int) -> Any:
         value: Any = leaf
-        for _ in range(yamlio.MAX_DEPTH - 5):
+        for _ in range(documents.MAX_DEPTH - 5):
             value = {"a": value}
         return {"apiVersion": "x/v1", "kind": "Deep", "metadata": {"name": "d"}, "spec": value}
 

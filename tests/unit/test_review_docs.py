@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kasmgen import yamlio
 from kasmgen.steps.risks import TITLES
+from kasmgen.yaml import documents
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,8 +20,8 @@ def test_every_risk_is_explained() -> None:
 def test_the_hooks_in_the_page_are_those_that_kasmgen_offers() -> None:
     page = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
     block = next(text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "hooks:" in text)
-    offered: Any = yamlio.load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
-    shown: Any = yamlio.load(block)
+    offered: Any = documents.load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    shown: Any = documents.load(block)
 
     def told(hook: dict[str, Any]) -> dict[str, Any]:
         return {key: hook[key] for key in hook if key not in ("language", "description", "additional_dependencies")}

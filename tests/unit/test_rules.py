@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, SecretError
 from kasmgen.steps import re2, rules
 from kasmgen.steps.recipients import Recipients, of_metadata, of_rule
+from kasmgen.yaml import documents
 
 # Recipients whose identities nobody kept.
 ALICE = "age13q3kdf32ud8gp65sn466aac0wccxja9w504jcveygytmy3wpmp9szjftzx"
@@ -191,7 +191,7 @@ def test_a_private_key_given_as_recipient_is_never_echoed() -> None:
 
 
 def test_a_new_file_has_no_catch_all_and_two_spaces() -> None:
-    document = yamlio.load(rules.initial().decode())
+    document = documents.load(rules.initial().decode())
     assert document == {"stores": {"yaml": {"indent": 2}}, "creation_rules": []}
 
 
@@ -225,7 +225,7 @@ def test_environments_come_in_their_order_before_the_default_rule() -> None:
 
 
 def test_the_rule_of_an_environment_holds_what_flux_needs() -> None:
-    rule = yamlio.load(rules.add_environment(b"", "prod", [ALICE, f"{SSH} me"]).decode())["creation_rules"][0]
+    rule = documents.load(rules.add_environment(b"", "prod", [ALICE, f"{SSH} me"]).decode())["creation_rules"][0]
     assert rule == {
         "path_regex": own("prod"),
         "encrypted_regex": "^(data|stringData)$",
@@ -274,8 +274,8 @@ def test_windows_line_ends_and_a_missing_last_one_are_kept() -> None:
 )
 def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
     content = rules.add_environment(text.encode(), "prod", [ALICE])
-    old = yamlio.load(text) or {}
-    new = yamlio.load(content.decode())
+    old = documents.load(text) or {}
+    new = documents.load(content.decode())
     added = rules.require_own_rule(content, "prod")
     assert [rule for i, rule in enumerate(new["creation_rules"]) if i != added.index] == (
         old.get("creation_rules") or []
@@ -284,7 +284,7 @@ def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
         k: v for k, v in old.items() if k != "creation_rules"
     }
     assert all(line in content.decode() for line in text.splitlines() if line.startswith("#"))
-    gone = yamlio.load(rules.remove_environment(content, "prod").decode())
+    gone = documents.load(rules.remove_environment(content, "prod").decode())
     assert (gone.get("creation_rules") or []) == (old.get("creation_rules") or [])
 
 
@@ -405,7 +405,7 @@ def before_default(rule: str) -> bytes:
 
 def keys_of(content: bytes, env: str) -> dict[str, object]:
     rule = rules.require_own_rule(content, env)
-    return {k: v for k, v in yamlio.load(content.decode())["creation_rules"][rule.index].items() if "_re" not in k}
+    return {k: v for k, v in documents.load(content.decode())["creation_rules"][rule.index].items() if "_re" not in k}
 
 
 @pytest.mark.parametrize(
@@ -423,7 +423,7 @@ def keys_of(content: bytes, env: str) -> dict[str, object]:
     ],
 )
 def test_a_new_environment_gets_every_way_to_decrypt_that_the_default_rule_has(keys: dict[str, object]) -> None:
-    lines = "".join(f"    {line}\n" for line in yamlio.dump(keys).splitlines())
+    lines = "".join(f"    {line}\n" for line in documents.dump(keys).splitlines())
     default = DEFAULT.replace(f"    age:\n      - {ALICE}\n", lines)
     assert default != DEFAULT
     content = rules.add_environment(default.encode(), "prod")
@@ -455,8 +455,8 @@ def test_a_rule_of_people_for_one_environment_is_its_own(regex: str, scope: str)
     assert rules.require_own_rule(content, "prod", [PROD]).index == 0
     with pytest.raises(InputError, match=f"rule 1 .*{BOB}.*{FINGERPRINT}.*{CAROL}"):
         rules.add_environment(content, "prod", [ALICE, CAROL])
-    sealing = yamlio.load(rules.for_sealing(content, "prod").decode())["creation_rules"]
-    said = yamlio.load(content.decode())["creation_rules"]
+    sealing = documents.load(rules.for_sealing(content, "prod").decode())["creation_rules"]
+    said = documents.load(content.decode())["creation_rules"]
     assert sealing[0] == {**said[0], "encrypted_regex": "^(data|stringData)$", "mac_only_encrypted": True}
     assert sealing[1:] == said[1:]
     beside = rules.add_environment(content, "dev", [], [], ["prod"])

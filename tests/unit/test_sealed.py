@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, SecretError
 from kasmgen.model import Secret
 from kasmgen.steps import sealed
 from kasmgen.steps.recipients import Recipients
+from kasmgen.yaml import documents
 
 ALICE = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 BOB = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"
@@ -260,7 +260,7 @@ def test_labels_and_annotations_that_sops_would_encrypt_are_refused() -> None:
 
 
 def test_the_data_of_a_secret_has_the_strings_over_it() -> None:
-    plain = yamlio.dump({"kind": "Secret", "data": {"a": "YQ==", "b": "Yg=="}, "stringData": {"b": "new"}})
+    plain = documents.dump({"kind": "Secret", "data": {"a": "YQ==", "b": "Yg=="}, "stringData": {"b": "new"}})
     assert sealed.data_of(Secret(plain)) == {"a": Secret("a"), "b": Secret("new")}
     assert json.loads(sealed.data_json({"b": Secret("x"), "a": Secret("")}).reveal()) == {"a": "", "b": "eA=="}
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError
 from kasmgen.steps import values as v
+from kasmgen.yaml import mappings
 
 WORDS = st.sampled_from(["a", "b", "c", "image"])
 TREES = st.recursive(
@@ -30,17 +31,17 @@ MAPPINGS = st.dictionaries(WORDS, TREES, max_size=3)
 def test_later_layers_win_mappings_are_merged_and_lists_replaced() -> None:
     first = {"a": {"x": 1, "y": [1, 2]}, "b": {"z": 1}, "c": "text"}
     second = {"a": {"y": [3], "w": None}, "b": "gone", "c": {"k": 1}}
-    assert v.merge(first, second) == {"a": {"x": 1, "y": [3], "w": None}, "b": "gone", "c": {"k": 1}}
+    assert mappings.merge(first, second) == {"a": {"x": 1, "y": [3], "w": None}, "b": "gone", "c": {"k": 1}}
 
 
 @given(MAPPINGS, MAPPINGS, MAPPINGS)
 @settings(deadline=None, max_examples=100)
 def test_merging_is_associative_has_an_empty_element_and_changes_no_layer(a: Any, b: Any, c: Any) -> None:
     before = copy.deepcopy((a, b, c))
-    together = v.merge(a, b, c)
-    assert together == v.merge(v.merge(a, b), c)
-    assert v.merge({}, a, {}) == a
-    assert v.merge(a, a) == a
+    together = mappings.merge(a, b, c)
+    assert together == mappings.merge(mappings.merge(a, b), c)
+    assert mappings.merge({}, a, {}) == a
+    assert mappings.merge(a, a) == a
     for value in together.values():  # what comes out shares nothing with what went in
         if isinstance(value, list | dict):
             value.clear()
@@ -52,22 +53,25 @@ def test_merging_is_associative_has_an_empty_element_and_changes_no_layer(a: Any
 
 def test_get_takes_the_path_of_a_list_item_and_falls_back_where_a_path_ends() -> None:
     values = {"a": {"b": [{"c": 1}]}, "t": "text", "n": None}
-    assert v.get(values, ("a", "b", "0", "c")) == 1
-    assert v.get(values, ("a", "b", "1", "c"), "default") == "default"
-    assert v.get(values, ("t", "b"), "default") == "default"
-    assert v.get(values, ("n",), "default") is None
-    assert v.put(("a", "b"), 1) == {"a": {"b": 1}}
+    assert mappings.get(values, ("a", "b", "0", "c")) == 1
+    assert mappings.get(values, ("a", "b", "1", "c"), "default") == "default"
+    assert mappings.get(values, ("t", "b"), "default") == "default"
+    assert mappings.get(values, ("n",), "default") is None
+    assert mappings.put(("a", "b"), 1) == {"a": {"b": 1}}
 
 
 def test_without_takes_the_key_and_what_it_leaves_empty_and_changes_nothing_given() -> None:
     values = {"a": {"b": {"c": 1}, "d": 2}, "e": {"f": {"g": 1}}, "users": [{"name": "x", "password": "y"}, 5]}
     before = copy.deepcopy(values)
-    assert v.without(values, ("a", "b", "c")) == {**values, "a": {"d": 2}}
-    assert "e" not in v.without(values, ("e", "f", "g"))
-    assert v.without(values, ("users", "0", "password"))["users"] == [{"name": "x"}, 5]
-    assert v.without(v.without(values, ("users", "0", "password")), ("users", "0", "name"))["users"] == [{}, 5]
+    assert mappings.without(values, ("a", "b", "c")) == {**values, "a": {"d": 2}}
+    assert "e" not in mappings.without(values, ("e", "f", "g"))
+    assert mappings.without(values, ("users", "0", "password"))["users"] == [{"name": "x"}, 5]
+    assert mappings.without(mappings.without(values, ("users", "0", "password")), ("users", "0", "name"))["users"] == [
+        {},
+        5,
+    ]
     for missing in (("x",), ("a", "x", "y"), ("a", "d", "x"), ("users", "7", "x"), ("users", "1", "x"), ("users", "0")):
-        assert v.without(values, missing) == values
+        assert mappings.without(values, missing) == values
     assert values == before
 
 
@@ -76,7 +80,7 @@ def test_text_leaves_reach_into_lists_and_take_numbers_for_text() -> None:
         "a": {"b": "text", "pin": 12345678, "on": True, "none": None, "f": 1.5},
         "users": [{"password": "s3cret", "deep": [{"k": "v"}]}, "bare", ["nested"]],
     }
-    assert list(v.text_leaves(values)) == [
+    assert list(mappings.text_leaves(values)) == [
         (("a", "b"), "text"),
         (("a", "pin"), "12345678"),
         (("a", "f"), "1.5"),
@@ -91,9 +95,9 @@ def test_text_leaves_reach_into_lists_and_take_numbers_for_text() -> None:
 @settings(deadline=None, max_examples=100)
 def test_a_value_whose_leaves_are_all_taken_away_has_none_left(values: Any) -> None:
     rest = values
-    for path, _ in v.text_leaves(values):
-        rest = v.without(rest, path)
-    assert list(v.text_leaves(rest)) == []
+    for path, _ in mappings.text_leaves(values):
+        rest = mappings.without(rest, path)
+    assert list(mappings.text_leaves(rest)) == []
 
 
 # --- --set -------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmgen.steps.weight import lines, reaches
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text("ab\n", max_size=12) | st.just("x" * 250)
 VALUES: st.SearchStrategy[Yaml] = st.recursive(

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps import kinds, kustomization
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents
+from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _anchored(value: Yaml) -> str:
 
 def _content(text: bytes | None, name: str) -> Yaml:
     try:
-        return yamlio.load((text or b"").decode("utf-8"), name)
+        return documents.load((text or b"").decode("utf-8"), name)
     except (InputError, UnicodeDecodeError):
         return None
 

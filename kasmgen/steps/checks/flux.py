@@ -12,7 +12,7 @@ from kasmgen.model import Object, ResourceId
 from kasmgen.steps.checks import places
 from kasmgen.steps.checks.references import get, mappings
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 API = "kustomize.toolkit.fluxcd.io"
 

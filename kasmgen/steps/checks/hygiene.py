@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kasmgen import config
 from kasmgen.steps.checks import places
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _OURS = (f"{config.BASE}/", f"{config.OVERLAYS}/", f"{config.CLUSTERS}/")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
 from kasmgen.model import Secret
 from kasmgen.steps.checks import places
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
+from kasmgen.yaml import documents as yaml_documents
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; a file that is larger is not looked into."""
@@ -61,7 +61,7 @@ def plain_secret(text: Text) -> Iterator[Hit]:
     if places.environment_of_sealed(text.path) or not may_hold_secret(text.content):
         return
     try:
-        documents = yamlio.load_all(text.content.decode("utf-8"), text.path)
+        documents = yaml_documents.load_all(text.content.decode("utf-8"), text.path)
     except (InputError, UnicodeDecodeError):
         if found := _LOOKS_LIKE_SECRET.search(text.content):
             yield text.hit("looks like a Secret in clear, and cannot be read", found.start())

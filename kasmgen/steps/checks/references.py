@@ -9,7 +9,7 @@ from functools import cached_property
 from kasmgen.model import Object, ResourceId
 from kasmgen.steps import kinds
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 # Secrets that a controller in the cluster makes: (kind, where their name stands).
 _MAKERS: dict[str, tuple[str, ...]] = {

@@ -10,7 +10,7 @@ from kasmgen.model import Object, ResourceId
 from kasmgen.steps.checks.references import get, mappings
 from kasmgen.steps.checks.rule import ERROR, Hit, Rule
 from kasmgen.steps.checks.shapes import Check, Compiler
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 BUILT_IN = frozenset(
     """

@@ -6,13 +6,13 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, KasmgenError, SecretError
 from kasmgen.steps import rules as sops_rules
 from kasmgen.steps import sealed as sealing
 from kasmgen.steps.checks import places
 from kasmgen.steps.checks.rule import ERROR, Hit, Rule
 from kasmgen.steps.sealed import Sealed
+from kasmgen.yaml import documents as yaml_documents
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def plain_secrets(documents: Iterable[tuple[str, object]]) -> dict[tuple[str, st
 def resources_of(kustomization: bytes, path: str) -> frozenset[str]:
     """Entries of `resources:` of a kustomization.yaml, normalised; empty if it cannot be read."""
     try:
-        value = yamlio.load(kustomization.decode("utf-8"), path)
+        value = yaml_documents.load(kustomization.decode("utf-8"), path)
     except (InputError, UnicodeDecodeError):
         return frozenset()
     listed = value.get("resources") if isinstance(value, dict) else None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 from kasmgen.steps import re2
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Problems: TypeAlias = Iterator[tuple[str, str]]
 """(path, what is wrong) pairs."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from kasmgen.model import Secret
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _MOST_COMPARED = 4_000_000
 """Pairs of items; beyond that a list is compared by position, so that no input takes for ever."""

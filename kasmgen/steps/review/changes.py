@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from kasmgen.model import Object, ResourceId
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")

@@ -12,7 +12,7 @@ from kasmgen.steps.review import align
 from kasmgen.steps.review.changes import FieldChange, Key, Step
 from kasmgen.steps.review.listkeys import common_keys, key_of, order_matters
 from kasmgen.steps.review.noise import ORDER, reason_to_fold
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Path = tuple[Step, ...]
 

@@ -12,7 +12,7 @@ from kasmgen.model import ResourceId, Secret
 from kasmgen.steps.review.changes import SEVERITIES, ObjectChange, Risk, Severity
 from kasmgen.steps.review.guard import SECTIONS
 from kasmgen.steps.review.secrets import public_part
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 State = Literal["changed", "same", "added", "removed", "failed"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 from kasmgen.model import Object, Secret
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 SECTIONS = ("data", "stringData")
 MASK = "(hidden)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kasmgen.steps.review.changes import Key
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _BY_FIELD: dict[str, tuple[tuple[str, ...], ...]] = {
     "ports": (("name",), ("containerPort", "protocol"), ("port", "protocol")),

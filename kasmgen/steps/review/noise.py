@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kasmgen.steps.review.changes import FieldChange, Step
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 OWN = "kasmgen's own annotation"
 LABELS = "version label"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from kasmgen.model import Object, ResourceId, Secret
 from kasmgen.steps.review.noise import is_hash_rename
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 ENOUGH = 0.75
 """Share of equal fields from which two objects are taken for one."""

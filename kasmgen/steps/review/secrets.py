@@ -10,7 +10,7 @@ from kasmgen.steps import certificates
 from kasmgen.steps.recipients import of_metadata
 from kasmgen.steps.review.changes import Certificate, KeyState, SecretChange
 from kasmgen.steps.review.guard import SECTIONS, clear_values, is_sealed
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 
 def compare_secrets(old: Object | None, new: Object | None) -> SecretChange:

@@ -9,7 +9,7 @@ from kasmgen.model import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.review.fields import same
 from kasmgen.steps.risks.reading import get, items, kept_by_flux, mapping, pod_spec, short, whole
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _DATABASES = (
     ("postgresql.cnpg.io", "Cluster"),

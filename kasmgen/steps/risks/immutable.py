@@ -11,7 +11,7 @@ from kasmgen.model import Object
 from kasmgen.steps.review.changes import FieldChange, ObjectChange, Risk
 from kasmgen.steps.review.fields import same
 from kasmgen.steps.risks.reading import flux_setting, get, short
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _STATEFULSET_MUTABLE = (
     "replicas",

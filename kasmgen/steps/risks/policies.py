@@ -16,7 +16,7 @@ from kasmgen.steps.risks import selectors, traffic
 from kasmgen.steps.risks.context import Context
 from kasmgen.steps.risks.reading import get, kept_by_flux, short
 from kasmgen.steps.risks.selectors import Selector
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 Build = Mapping[ResourceId, Object]
 Labels = Mapping[str, Yaml]

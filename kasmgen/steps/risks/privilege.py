@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kasmgen.model import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.risks.reading import by_name, containers, get, items, mapping, pod_spec, short, texts
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _HOST = {"hostPID": "see the node's processes", "hostIPC": "share the node's memory"}
 _PSA = "pod-security.kubernetes.io/enforce"

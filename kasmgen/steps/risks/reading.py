@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from kasmgen.model import Object
 from kasmgen.steps import kinds
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 FLUX = "kustomize.toolkit.fluxcd.io/"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kasmgen.steps.risks.reading import get, items, mapping, texts
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 _IN, _NOT_IN, _EXISTS, _ABSENT = "In", "NotIn", "Exists", "DoesNotExist"
 

@@ -15,7 +15,7 @@ from kasmgen.model import Object
 from kasmgen.steps.risks import selectors
 from kasmgen.steps.risks.reading import get, mapping, texts
 from kasmgen.steps.risks.selectors import Selector
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml.documents import Yaml
 
 SIDES = {"Ingress": "from", "Egress": "to"}
 _MOST_PIECES = 64

@@ -8,35 +8,35 @@ from typing import Any
 
 import pytest
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
+from kasmgen.yaml import documents as yaml_documents
 
 
 def test_empty_documents_are_left_out_and_lines_count_from_one() -> None:
-    documents = yamlio.load_all("---\n# nothing\n---\na: 1\n---\n---\nb: 2\n")
+    documents = yaml_documents.load_all("---\n# nothing\n---\na: 1\n---\n---\nb: 2\n")
     assert [(document.value, document.line) for document in documents] == [({"a": 1}, 3), ({"b": 2}, 6)]
 
 
 def test_duplicate_keys_are_reported_with_their_path_and_the_last_one_counts() -> None:
     text = "a: 1\nspec:\n  list:\n  - x: 1\n    x: 2\n  yes: 1\n  'true': 2\na: 3\n"
-    (document,) = yamlio.load_all(text)
+    (document,) = yaml_documents.load_all(text)
     assert document.value == {"a": 3, "spec": {"list": [{"x": 2}], "true": 2}}
     assert document.duplicates == ("spec.list.0.x", "spec.true", "a")
 
 
 def test_what_a_merge_brings_is_no_duplicate() -> None:
-    (document,) = yamlio.load_all("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")
+    (document,) = yaml_documents.load_all("a: &a {x: 1}\nb: {<<: *a, x: 2}\n")
     assert document.value["b"] == {"x": 2}
     assert document.duplicates == ()
 
 
 def test_anchors_end_with_their_document() -> None:
     with pytest.raises(InputError, match=r"values, line 3: alias \*a points to nothing"):
-        yamlio.load_all("a: &a 1\n---\nb: *a\n", "values")
+        yaml_documents.load_all("a: &a 1\n---\nb: *a\n", "values")
 
 
 def test_aliases_are_copies() -> None:
-    value = yamlio.load("a: &a [1]\nb: *a\nc: {<<: &m {x: [2]}}\nd: *m\n")
+    value = yaml_documents.load("a: &a [1]\nb: *a\nc: {<<: &m {x: [2]}}\nd: *m\n")
     value["a"].append(9)
     value["c"]["x"].append(9)
     assert value["b"] == [1]
@@ -57,25 +57,25 @@ def test_aliases_are_copies() -> None:
 )
 def test_what_cannot_be_read_is_an_error_that_names_the_source_and_line(text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        yamlio.load(text, "values")
+        yaml_documents.load(text, "values")
     assert said in str(caught.value)
 
 
 def test_line_ends_of_windows_and_a_byte_order_mark_change_nothing() -> None:
     plain = "a: |\n  x\n  y\nb: 'c'\n"
-    assert yamlio.load("\ufeff" + plain.replace("\n", "\r\n")) == yamlio.load(plain)
+    assert yaml_documents.load("\ufeff" + plain.replace("\n", "\r\n")) == yaml_documents.load(plain)
 
 
 def test_whole_floats_are_whole_numbers_as_json_has_them() -> None:
-    value = yamlio.load("[1.0, 1e3, .1e2, -0.0, 1e21, 2.5]")
+    value = yaml_documents.load("[1.0, 1e3, .1e2, -0.0, 1e21, 2.5]")
     assert [(type(item), item) for item in value] == [
         (int, 1), (int, 1000), (int, 10), (int, 0), (float, 1e21), (float, 2.5)
     ]  # fmt: skip
 
 
 def test_a_number_of_thousands_of_digits_is_text_as_for_helm() -> None:
-    assert yamlio.load("9" * 5000) == "9" * 5000
-    assert yamlio.load("0" * 5000 + "7") == 7
+    assert yaml_documents.load("9" * 5000) == "9" * 5000
+    assert yaml_documents.load("0" * 5000 + "7") == 7
 
 
 # --- bounds -------------------------------------------------------------------
@@ -101,7 +101,7 @@ BOMBS = {
     "dashes": ("- " * 100_000 + "x", "nested deeper than 150 levels"),
     "braces": ("{a: " * 100_000, "nested deeper than 150 levels"),
     "values": ("- x\n" * 1_000_001, "more than 1,000,000 values"),
-    "bytes": ("x" * (yamlio.MAX_BYTES + 1), "larger than 64 MiB"),
+    "bytes": ("x" * (yaml_documents.MAX_BYTES + 1), "larger than 64 MiB"),
 }
 
 READ_ALL = """
@@ -127,9 +127,9 @@ def test_bombs_are_refused_soon_and_in_little_memory() -> None:
 
 def test_as_deep_as_allowed_is_read_written_and_copied() -> None:
     value: Any = "x"
-    for _ in range(yamlio.MAX_DEPTH // 2):
+    for _ in range(yaml_documents.MAX_DEPTH // 2):
         value = [{"k": value}]
-    assert yamlio.load(yamlio.dump(value)) == value
+    assert yaml_documents.load(yaml_documents.dump(value)) == value
 
 
 # --- writing --------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_the_written_form_is_sorted_quoted_where_needed_and_ends_with_a_newline(
         "kind": "Thing",
         "data": {"run.sh": "#!/bin/sh\necho é\n", "keep": "a\n\n", "bare": "a\nb", "on": True, "1": 1.5},
     }
-    assert yamlio.dump(value) == (
+    assert yaml_documents.dump(value) == (
         "data:\n"
         '  "1": 1.5\n'
         "  bare: |-\n    a\n    b\n"
@@ -167,27 +167,27 @@ def test_the_written_form_is_sorted_quoted_where_needed_and_ends_with_a_newline(
     ["a\n b\n", "\na\n", "a \nb\n", "a\tb\n", "a\r\nb\n", "a\x85b\n", "a\u2028b\n", "\ufeffa\nb", "\x00\n", " a\nb\n"],
 )
 def test_text_that_some_parser_would_change_in_a_block_is_quoted_or_survives(text: str) -> None:
-    written = yamlio.dump({"a": text})
-    assert yamlio.load(written) == {"a": text}
+    written = yaml_documents.dump({"a": text})
+    assert yaml_documents.load(written) == {"a": text}
     if text != "a\n b\n":
         assert "|" not in written
 
 
 def test_long_lines_are_never_folded() -> None:
     text = "word " * 1000 + "end"
-    assert yamlio.dump({"a": text}) == f"a: {text}\n"
+    assert yaml_documents.dump({"a": text}) == f"a: {text}\n"
 
 
 def test_a_key_longer_than_parsers_look_ahead_is_written_in_the_long_form() -> None:
     for item in ("x", {"y": 1}, [1, {"z": "a\nb"}], {}, []):
         value = {"k" * 3000: item, "é\n" * 600: item}
-        assert yamlio.load(yamlio.dump(value)) == value
-        assert yamlio.load(yamlio.dump([value])) == [value]
+        assert yaml_documents.load(yaml_documents.dump(value)) == value
+        assert yaml_documents.load(yaml_documents.dump([value])) == [value]
 
 
 def test_what_json_cannot_say_is_not_written() -> None:
     for value in (float("inf"), float("nan")):
         with pytest.raises(ValueError, match="cannot be said in JSON"):
-            yamlio.dump({"a": value})
+            yaml_documents.dump({"a": value})
     with pytest.raises(TypeError, match="bytes is no YAML value"):
-        yamlio.dump({"a": b"x"})
+        yaml_documents.dump({"a": b"x"})

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kasmgen import yamledit, yamlio
 from kasmgen.errors import InputError
-from kasmgen.yamlio import Yaml
+from kasmgen.yaml import documents, roundtrip
+from kasmgen.yaml.documents import Yaml
 
 
 @dataclass
@@ -37,12 +37,12 @@ class Part:
 def parts(text: str, source: str) -> Part | None:
     """Where the values of the one document in `text` stand; None if it says nothing.
 
-    Raises InputError as `yamlio.load` does.
+    Raises InputError as `documents.load` does.
     """
-    yamlio.load(text, source)
+    documents.load(text, source)
     root: Part | None = None
     stack: list[Part] = []
-    for event in yamlio.events(text, source):
+    for event in documents.events(text, source):
         kind = type(event).__name__.removesuffix("Event")
         if kind in ("MappingEnd", "SequenceEnd"):
             _close(stack.pop(), event)
@@ -161,7 +161,7 @@ def _unusual(source: str) -> InputError:
 def _proved(after: str, expected: Yaml, source: str) -> str:
     """`after` if it reads as `expected`. Raises InputError otherwise: the text is too unusual to edit."""
     try:
-        if yamlio.load(after, source) == expected:
+        if documents.load(after, source) == expected:
             return after
     except InputError:
         pass
@@ -176,10 +176,10 @@ def insert_item(text: str, key: str, position: int, lines: Sequence[str], source
     that item. A missing or empty list is made. Raises InputError if the text is no
     mapping, or `key` is no list.
     """
-    old = yamlio.load(text, source) or {}
+    old = documents.load(text, source) or {}
     if not isinstance(old, dict) or not isinstance(old.get(key) or [], list):
         raise InputError(f"{source}: {key} must be a list")
-    item = yamlio.load("\n".join(lines), source)[0]
+    item = documents.load("\n".join(lines), source)[0]
     items = list(old.get(key) or [])
     items.insert(position, item)
     expected = {**old, key: items}
@@ -210,9 +210,9 @@ def _insert_by_text(text: str, root: Part | None, key: str, position: int, lines
 
 
 def _insert_by_library(text: str, key: str, position: int, item: Yaml, source: str) -> str:
-    document = yamledit.load(text, source)
-    document[key].insert(position, yamledit.to_node(item))
-    return yamledit.dump(document, text)
+    document = roundtrip.load(text, source)
+    document[key].insert(position, roundtrip.to_node(item))
+    return roundtrip.dump(document, text)
 
 
 def remove_item(text: str, key: str, position: int, source: str) -> str:
@@ -220,16 +220,16 @@ def remove_item(text: str, key: str, position: int, source: str) -> str:
 
     Comments above and below the item stay: they may speak of its neighbours.
     """
-    old = yamlio.load(text, source)
+    old = documents.load(text, source)
     items = list(old[key])
     del items[position]
     found = entry(parts(text, source), key)
     assert found is not None
     name, sequence = found
     if sequence.flow:
-        document = yamledit.load(text, source)
+        document = roundtrip.load(text, source)
         del document[key][position]
-        after = yamledit.dump(document, text)
+        after = roundtrip.dump(document, text)
     else:
         last = _line_end(text, sequence.entries[position][1].end)
         first, _ = _dash(text, sequence, position, source)
@@ -246,7 +246,7 @@ def set_entries(text: str, path: Sequence[str], values: Mapping[str, str], sourc
     sorted order has it. Mappings of `path` that are missing are made at the end of
     the last one that is there. Raises InputError if that is not possible in place.
     """
-    old = yamlio.load(text, source)
+    old = documents.load(text, source)
     if not isinstance(old, dict) or not old:
         raise InputError(f"{source}: a mapping is expected")
     after = text
@@ -262,7 +262,7 @@ def _with(value: Yaml, path: Sequence[str], values: Mapping[str, str]) -> Yaml:
 
 
 def _one_line(key: str, value: str, source: str) -> str:
-    line = yamlio.dump({key: value}).removesuffix("\n")
+    line = documents.dump({key: value}).removesuffix("\n")
     if "\n" in line:
         raise InputError(f"{source}: {key} cannot hold a line break")
     return line

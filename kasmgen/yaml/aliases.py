@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
+from kasmgen.yaml import documents
 
 MOST_VALUES = 200_000
 """Values of one file that has aliases, each alias counted as what it stands for."""
@@ -33,7 +33,7 @@ def _count(text: str) -> int:
     sizes: dict[str, int] = {}
     opened: list[tuple[str | None, int]] = []
     total = 0
-    for event in yamlio.events(text):
+    for event in documents.events(text):
         kind = type(event).__name__
         if kind == "AliasEvent":
             total += sizes.get(event.anchor, 0)

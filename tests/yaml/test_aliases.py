@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kasmgen.steps import aliases
+from kasmgen.yaml import aliases
 
 
 def bomb(levels: int) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError
+from kasmgen.yaml import documents
 
 
 def _yaml(indent: tuple[int, int, int]) -> Any:
@@ -52,7 +52,7 @@ def load(text: str, source: str) -> Any:
 
     Raises InputError for text that is not one YAML document with a mapping.
     """
-    value = yamlio.load(text, source)  # bounded, and with errors that name the line
+    value = documents.load(text, source)  # bounded, and with errors that name the line
     if value is not None and not isinstance(value, dict):
         raise InputError(f"{source}: a mapping is expected")
     from ruamel.yaml.error import YAMLError
@@ -72,15 +72,15 @@ def dump(document: Any, original: str = "") -> str:
     return out.getvalue()
 
 
-def to_node(value: yamlio.Yaml) -> Any:
-    """A plain value as it has to stand in an edited document: the same spelling as `yamlio.dump` gives."""
-    return _yaml((2, 2, 0)).load(yamlio.dump(value)) if isinstance(value, (dict, list)) else _scalar(value)
+def to_node(value: documents.Yaml) -> Any:
+    """A plain value as it has to stand in an edited document: the same spelling as `documents.dump` gives."""
+    return _yaml((2, 2, 0)).load(documents.dump(value)) if isinstance(value, (dict, list)) else _scalar(value)
 
 
-def _scalar(value: yamlio.Yaml) -> Any:
+def _scalar(value: documents.Yaml) -> Any:
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    text = yamlio.dump(value).removesuffix("\n")
+    text = documents.dump(value).removesuffix("\n")
     if text.startswith('"'):
         return DoubleQuotedScalarString(value)
     return text if not isinstance(value, str) else value

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from kasmgen import yamlio
 from kasmgen.errors import InputError, ToolError
 from kasmgen.tools import kustomize
+from kasmgen.yaml import documents
 from tests.needs import program
 
 # Spellings that readers of YAML disagree about: numbers of every base, booleans of YAML 1.1,
@@ -48,7 +48,7 @@ def by_helm(text: str) -> Any:
 
 def by_us(text: str) -> Any:
     try:
-        return yamlio.load(text) or {}
+        return documents.load(text) or {}
     except InputError:
         return "refused"
 
@@ -115,7 +115,7 @@ def test_every_token_reads_as_kubectl_reads_it() -> None:
     numbered = lines(*(f"k{i}: {token}" for i, token in enumerate((*TOKENS, *BEYOND_FLOATS))))
     expected = by_kubectl(numbered)
     assert expected != "refused"
-    ours = yamlio.load(f"spec:\n{numbered}")["spec"]
+    ours = documents.load(f"spec:\n{numbered}")["spec"]
     assert {k: (ours[k], expected[k]) for k in ours if not same(ours[k], expected[k])} == {}
 
 
@@ -123,7 +123,7 @@ def test_every_token_reads_as_kubectl_reads_it() -> None:
 def test_numbers_that_json_cannot_say_are_refused_as_kubectl_refuses_them(token: str) -> None:
     assert by_kubectl(lines(f"k: {token}")) == "refused"
     with pytest.raises(InputError, match=r"line 1: .*cannot be said in JSON"):
-        yamlio.load(f"k: {token}")
+        documents.load(f"k: {token}")
 
 
 SCALARS = st.one_of(
@@ -195,7 +195,7 @@ def test_what_helm_refuses_and_we_read_is_this_and_no_more() -> None:
     }
     for text, value in lenient.items():
         assert by_helm(text) == "refused"
-        assert yamlio.load(text) == value
+        assert documents.load(text) == value
 
 
 def test_what_helm_reads_and_we_refuse_is_this_and_no_more() -> None:
@@ -225,7 +225,7 @@ def test_merges_aliases_duplicates_and_keys_read_as_kubectl_reads_them() -> None
         "  a\t",
         "   b",
     )
-    assert yamlio.load(f"spec:\n{spec}")["spec"] == by_kubectl(spec)
+    assert documents.load(f"spec:\n{spec}")["spec"] == by_kubectl(spec)
 
 
 FLOW_SCALARS = SCALARS.filter(lambda token: token[-1] != ":")  # refused before a bracket, see above
@@ -258,7 +258,7 @@ def test_any_document_reads_as_helm_reads_it(first: str, second: str) -> None:
     ours, theirs = by_us(text), by_helm(text)
     if theirs == "refused" and "<< : *" in text:
         return  # Helm refuses to merge an alias of a list; see the test of what we read beyond it
-    if ours != "refused" and yamlio.load_all(text)[0].duplicates:
+    if ours != "refused" and documents.load_all(text)[0].duplicates:
         return  # of the keys 1.0 and "1", which become one, Go takes either; plain duplicates have their own test
     assert same(ours, theirs), (ours, theirs)
 
@@ -288,19 +288,19 @@ def values(text: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
 @given(values(NASTY))
 @settings(deadline=None, max_examples=250)
 def test_what_is_written_reads_back_as_it_was(value: Any) -> None:
-    assert yamlio.load(yamlio.dump(value)) == value
+    assert documents.load(documents.dump(value)) == value
 
 
 @given(values(NASTY))
 @settings(deadline=None, max_examples=150)
 def test_helm_reads_what_is_written(value: Any) -> None:
-    assert same({"v": value}, helm_python.values_from_yaml(yamlio.dump({"v": value})))
+    assert same({"v": value}, helm_python.values_from_yaml(documents.dump({"v": value})))
 
 
 @given(st.lists(NASTY, min_size=1, max_size=20))
 @settings(deadline=None, max_examples=80)
 def test_readers_of_yaml_1_1_and_1_2_take_every_written_text_for_that_text(texts: list[str]) -> None:
-    written = yamlio.dump({"list": texts, "map": {text: text for text in texts}})
+    written = documents.dump({"list": texts, "map": {text: text for text in texts}})
     expected = {"list": texts, "map": {text: text for text in texts}}
     assert pyyaml.safe_load(written) == expected
     for version in ("1.1", "1.2"):
@@ -313,7 +313,7 @@ def test_readers_of_yaml_1_1_and_1_2_take_every_written_text_for_that_text(texts
 def test_every_text_of_two_characters_is_text_to_every_reader() -> None:
     printable = [chr(code) for code in range(0x20, 0x7F)]
     texts = [*printable, *(a + b for a in printable for b in printable)]
-    written = yamlio.dump({"v": texts})
+    written = documents.dump({"v": texts})
     assert pyyaml.load(written, Loader=pyyaml.CSafeLoader)["v"] == texts
     assert YAML(typ="safe").load(written)["v"] == texts
     assert helm_python.values_from_yaml(written)["v"] == texts
@@ -322,7 +322,7 @@ def test_every_text_of_two_characters_is_text_to_every_reader() -> None:
 @given(st.lists(NUMBERS, min_size=1, max_size=20))
 @settings(deadline=None, max_examples=100)
 def test_readers_of_yaml_1_1_and_1_2_take_every_written_number_for_that_number(numbers: list[Any]) -> None:
-    written = yamlio.dump(numbers)
+    written = documents.dump(numbers)
     for read in (pyyaml.safe_load(written), YAML(typ="safe", pure=True).load(written)):
         assert [type(number) for number in read] == [type(number) for number in numbers]
         assert all(math.isclose(a, b, rel_tol=0) for a, b in zip(read, numbers, strict=True))
@@ -332,9 +332,9 @@ def carried(tmp_path: Path, specs: list[Any]) -> list[Any]:
     """What kustomize makes of custom resources with these specs, in one build."""
     for number, spec in enumerate(specs):
         thing = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": f"n{number:05}"}, "spec": spec}
-        (tmp_path / f"{number}.yaml").write_text(yamlio.dump(thing))
+        (tmp_path / f"{number}.yaml").write_text(documents.dump(thing))
     names = [f"{number}.yaml" for number in range(len(specs))]
-    (tmp_path / "kustomization.yaml").write_text(yamlio.dump({"resources": names}))
+    (tmp_path / "kustomization.yaml").write_text(documents.dump({"resources": names}))
     built = {obj["metadata"]["name"]: obj["spec"] for obj in kustomize.build(kustomize.locate(), tmp_path)}
     return [built[f"n{number:05}"] for number in range(len(specs))]
 
@@ -365,9 +365,9 @@ def test_kustomize_carries_the_texts_of_configmaps(
         for number, item in enumerate(data)
     ]
     for number, item in enumerate(maps):
-        (directory / f"{number}.yaml").write_text(yamlio.dump(item))
+        (directory / f"{number}.yaml").write_text(documents.dump(item))
     (directory / "kustomization.yaml").write_text(
-        yamlio.dump({"resources": [f"{number}.yaml" for number in range(len(maps))]})
+        documents.dump({"resources": [f"{number}.yaml" for number in range(len(maps))]})
     )
     built = {obj["metadata"]["name"]: obj for obj in kustomize.build(kustomize.locate(), directory)}
     assert [built[item["metadata"]["name"]] for item in maps] == maps

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kasmgen import yamledit, yamlio
 from kasmgen.errors import InputError
+from kasmgen.yaml import documents, roundtrip
 
 WRITTEN = """\
 # on top
@@ -28,14 +28,14 @@ i:
 
 
 def edited(text: str, key: str, value: object) -> str:
-    document = yamledit.load(text, "file")
-    document[key] = yamledit.to_node(value)
-    return yamledit.dump(document, text)
+    document = roundtrip.load(text, "file")
+    document[key] = roundtrip.to_node(value)
+    return roundtrip.dump(document, text)
 
 
 def test_what_is_not_edited_keeps_comments_quotes_and_meaning() -> None:
     after = edited(WRITTEN, "z", "new")
-    assert yamlio.load(after) == {**yamlio.load(WRITTEN), "z": "new"}
+    assert documents.load(after) == {**documents.load(WRITTEN), "z": "new"}
     for kept in (
         "# on top",
         "0755",
@@ -71,8 +71,8 @@ def test_what_is_not_edited_keeps_comments_quotes_and_meaning() -> None:
 )
 def test_a_value_that_is_set_reads_as_that_value(value: object) -> None:
     after = edited("a: 1 # kept\nb:\n  - x\n", "a", value)
-    assert yamlio.load(after) == {"a": value, "b": ["x"]}
-    assert yamlio.load(edited(after, "a", value)) == {"a": value, "b": ["x"]}
+    assert documents.load(after) == {"a": value, "b": ["x"]}
+    assert documents.load(edited(after, "a", value)) == {"a": value, "b": ["x"]}
 
 
 @pytest.mark.parametrize("text", ["a:\n- x\n- y\nb: 1\n", "a:\n  - x\n  - y\nb: 1\n", "a:\n    - x\n    - y\nb: 1\n"])
@@ -85,9 +85,9 @@ def test_the_indentation_of_lists_stays(text: str) -> None:
 )
 def test_what_cannot_be_edited_is_refused_by_its_name(text: str, said: str) -> None:
     with pytest.raises(InputError) as caught:
-        yamledit.load(text, "the file")
+        roundtrip.load(text, "the file")
     assert caught.value.message.startswith("the file") and said in caught.value.message
 
 
 def test_an_empty_text_is_nothing() -> None:
-    assert yamledit.load("# only a comment\n", "x") is None
+    assert roundtrip.load("# only a comment\n", "x") is None
