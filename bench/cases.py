@@ -14,7 +14,8 @@ from bench.clock import Ran, Task
 from bench.report import Figure
 from bench.scratch import Scratch, program, resize
 from bench.scratch import scratch as make_scratch
-from kasmgen import config, rendering, workspace
+from kasmgen import rendering, workspace
+from kasmgen.layout import paths
 from kasmgen.tools import charts, kustomize, sops
 
 HERE = Path(__file__).parent
@@ -197,7 +198,7 @@ def diff(scratch: Scratch, root: Path, count: int, times: int, goals: bool) -> I
         scratch.git(root, "worktree", "add", "--detach", str(side), revision)
         sides.append(side)
     job = scratch.directory / "sides.json"
-    overlays = [path for side in sides for path in sorted(side.glob(f"{config.OVERLAYS}/*"))]
+    overlays = [path for side in sides for path in sorted(side.glob(f"{paths.OVERLAYS}/*"))]
     job.write_text(json.dumps({"chart": "", "renders": [], "builds": [_build_command(path) for path in overlays]}))
     tasks = [kasmgen(scratch, root, "diff", "HEAD~1", "HEAD"), python(scratch, str(HERE / "bare.py"), str(job))]
     runs = clock.alternate(tasks, times)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kasmgen import config
 from kasmgen.config import Environment
+from kasmgen.layout import paths
 from kasmgen.steps import rules
 from kasmgen.tools import agekeys
 
@@ -80,7 +81,7 @@ class Scratch:
         """A repository for `by_hand.sh`: Git and a `.sops.yaml`."""
         root = self.place(name)
         self.git(self.directory, "init", "--quiet", str(root))
-        (root / config.SOPS_FILE).write_bytes(rules.initial([self.recipient]))
+        (root / paths.SOPS_FILE).write_bytes(rules.initial([self.recipient]))
         self.git(root, "add", "--all")
         self.git(root, "commit", "--quiet", "--message", "Begin")
         return root
@@ -95,16 +96,16 @@ class Scratch:
         host = f"{first}.kasm.example.com"
         # The wildcard makes the first certificate fit the copies, which is what render looks at.
         self.kasmgen(root, "env", "add", first, "--hostname", host, "--alt-hostname", "*.kasm.example.com")
-        sops_config = (root / config.SOPS_FILE).read_bytes()
+        sops_config = (root / paths.SOPS_FILE).read_bytes()
         for number in range(2, count + 1):
             environment = Environment(
                 environment_name(number), f"{environment_name(number)}.kasm.example.com", size=SIZES[number % 3]
             )
             folder = root / environment.directory
-            shutil.copytree(root / config.OVERLAYS / first / "secrets", folder / "secrets")
-            (folder / config.ENVIRONMENT_FILE).write_text(config.environment_text(environment))
+            shutil.copytree(root / paths.OVERLAYS / first / "secrets", folder / "secrets")
+            (folder / paths.ENVIRONMENT_FILE).write_text(config.environment_text(environment))
             sops_config = rules.add_environment(sops_config, environment.name, [self.recipient])
-        (root / config.SOPS_FILE).write_bytes(sops_config)
+        (root / paths.SOPS_FILE).write_bytes(sops_config)
         self.kasmgen(root, "render", "--no-commit")
         self.git(root, "add", "--all")
         self.git(root, "commit", "--quiet", "--allow-empty", "--message", "Add environments")
@@ -124,7 +125,7 @@ def scratch(directory: Path) -> Scratch:
 
 def resize(root: Path) -> None:
     """Give every environment of the project its next size, so that every overlay is another one."""
-    for path in sorted(root.glob(f"{config.OVERLAYS}/*/{config.ENVIRONMENT_FILE}")):
+    for path in sorted(root.glob(f"{paths.OVERLAYS}/*/{paths.ENVIRONMENT_FILE}")):
         environment = config.parse_environment(path.read_text(), path.parent.name)
         size = SIZES[(SIZES.index(environment.size) + 1) % 3] if environment.size else SIZES[1]
         path.write_text(config.environment_text(replace(environment, size=size)))

@@ -15,25 +15,17 @@ from kasmgen import config, examine, history, overlays, rendering, survey, verif
 from kasmgen.config import CheckOff
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.examine import Examined
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps import layout, mark
-from kasmgen.steps.checks import (
-    builds,
-    certs,
-    changes,
-    flux,
-    generated,
-    leaks,
-    places,
-    references,
-    schemas,
-)
+from kasmgen.kubernetes import schema_files
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.layout import marks, paths
+from kasmgen.steps import layout
+from kasmgen.steps.checks import builds, certs, changes, flux, generated, leaks, references, schemas
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.steps.review import compare_builds
 from kasmgen.steps.risks import Context, assess
 from kasmgen.steps.secretplan import Sources
 from kasmgen.survey import Survey
-from kasmgen.tools import git, kubeschemas
+from kasmgen.tools import git
 from kasmgen.workspace import Workspace
 
 Progress = Callable[[str], None]
@@ -87,7 +79,7 @@ def check(
     repo = git.find(root)
     if repo is None:
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
-    project = config.parse_project(workspace.read_text(root / config.PROJECT_FILE, config.PROJECT_FILE))
+    project = config.parse_project(workspace.read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
     library = _library(settings)
     tree = survey.look(repo, root, keys=settings.keys)
     names = tuple(select(tree.environments))
@@ -112,7 +104,7 @@ def check(
 def _library(settings: Settings) -> schemas.Library | None:
     if not settings.schemas:
         return None
-    known = kubeschemas.load(settings.kubernetes_version)
+    known = schema_files.load(settings.kubernetes_version)
     return schemas.Library(known.version, known.find, known.definitions)
 
 
@@ -183,17 +175,17 @@ class _Round:
         known = {name for name, result in results.items() if result.planned is not None}
         present = {path: self.tree.read(path) for path in planned}
         for path in sorted(self.tree.files - planned.keys()):
-            name = places.environment(path)
-            if path.startswith(f"{config.BASE}/") or (name in results and not places.is_sealed(path)):
+            name = paths.environment(path)
+            if path.startswith(f"{paths.BASE}/") or (name in results and not paths.is_sealed(path)):
                 content = self.tree.read(path)
-                if content is not None and (not name or name in known or mark.read(content).state == "edited"):
+                if content is not None and (not name or name in known or marks.read(content).state == "edited"):
                     present[path] = content
         missing = {path: what for result in results.values() for path, what in result.missing.items()}
-        folders = {places.environment(p) for p in self.tree.files if p.startswith(f"{config.CLUSTERS}/")}
+        folders = {paths.environment(p) for p in self.tree.files if p.startswith(f"{paths.CLUSTERS}/")}
         orphans = {
-            f"{config.CLUSTERS}/{name}/kasm.yaml": f"{places.overlay(name)}/kustomization.yaml" in self.tree.files
+            f"{paths.CLUSTERS}/{name}/kasm.yaml": f"{paths.overlay(name)}/kustomization.yaml" in self.tree.files
             for name in sorted(folders - set(self.space.environments))
-            if f"{config.CLUSTERS}/{name}/kasm.yaml" in self.tree.files
+            if f"{paths.CLUSTERS}/{name}/kasm.yaml" in self.tree.files
         }
         return generated.Generated(planned, present, missing, orphans)
 

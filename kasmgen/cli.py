@@ -23,7 +23,7 @@ from kasmgen.printing import Settings
 
 if TYPE_CHECKING:
     from kasmgen.commands.change import Options
-    from kasmgen.model import Secret
+    from kasmgen.kubernetes.resources import Secret
 
 PROGRAM = "kasmgen"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -189,7 +189,7 @@ def env_add(
 def _registry(server: str, username: str, email: str, password_file: str) -> dict[str, Secret] | None:
     if not (server or username or email or password_file):
         return None
-    from kasmgen.model import Secret
+    from kasmgen.kubernetes.resources import Secret
 
     if not username:
         raise InputError("--registry-username is missing", hint="a registry login needs a user and a password file")

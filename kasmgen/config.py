@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from kasmgen import names
 from kasmgen.errors import InputError
+from kasmgen.layout.paths import ENVIRONMENT_FILE, OVERLAYS, PROJECT_FILE
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
@@ -23,12 +24,6 @@ SIZES = ("small", "medium", "large")
 KEY_TYPES = ("rsa-2048", "rsa-4096", "ecdsa-p256", "ecdsa-p384", "ed25519")
 CERTIFICATE_SOURCES = ("kasmgen", "existing")
 
-PROJECT_FILE = "kasmgen.yaml"
-SOPS_FILE = ".sops.yaml"
-BASE = "base"
-OVERLAYS = "overlays"
-CLUSTERS = "clusters"
-ENVIRONMENT_FILE = "environment.yaml"
 
 T = TypeVar("T")
 

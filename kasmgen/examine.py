@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from kasmgen import overlays, pipeline, rendering, sealing, verify
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
-from kasmgen.model import Object, Render, ResourceId
+from kasmgen.kubernetes.resources import Object, Render, ResourceId
 from kasmgen.steps import brought, flux, sealed, secretplan, templates
 from kasmgen.steps.certificates import CertificateSpec
 from kasmgen.steps.checks import builds

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import config, verify
+from kasmgen import verify
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps.checks import leaks, places
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.layout import paths
+from kasmgen.steps.checks import leaks
 from kasmgen.tools import git, gitindex
 from kasmgen.yaml.cache import ParseCache
 
@@ -65,13 +66,13 @@ def _changed(differing: Iterable[str], prefix: str, names: Sequence[str]) -> fro
     touched: set[str] = set()
     for whole in differing:
         path = whole.removeprefix(start)
-        if not whole.startswith(start) or not path.startswith((f"{config.OVERLAYS}/", f"{config.CLUSTERS}/")):
+        if not whole.startswith(start) or not path.startswith((f"{paths.OVERLAYS}/", f"{paths.CLUSTERS}/")):
             # An overlay may refer to anything else in the repository.
-            if places.is_yaml(path) and path not in (config.PROJECT_FILE, config.SOPS_FILE):
+            if paths.is_yaml(path) and path not in (paths.PROJECT_FILE, paths.SOPS_FILE):
                 return frozenset(names)
             continue
-        if path.startswith(f"{config.OVERLAYS}/"):
-            touched.add(places.environment(path))
+        if path.startswith(f"{paths.OVERLAYS}/"):
+            touched.add(paths.environment(path))
     return frozenset(touched) & frozenset(names)
 
 
@@ -81,9 +82,9 @@ def _gone(repo: git.Repository, differing: Iterable[str], prefix: str) -> frozen
     found: set[str] = set()
     for whole in differing:
         path = whole.removeprefix(start)
-        built = whole.startswith(start) and path == f"{places.overlay(places.environment(path))}/{_BUILT}"
+        built = whole.startswith(start) and path == f"{paths.overlay(paths.environment(path))}/{_BUILT}"
         if built and not (repo.root / whole).exists():
-            found.add(places.environment(path))
+            found.add(paths.environment(path))
     return frozenset(found)
 
 
@@ -102,7 +103,7 @@ def write(repo: git.Repository, past: Past, into: Path) -> None:
 
 def build(root: Path, name: str, cache: ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
     """What the environment built to then; None if it was not there, an error if it did not build."""
-    directory = places.overlay(name)
+    directory = paths.overlay(name)
     if not (root / directory / _BUILT).is_file():
         return None
     try:

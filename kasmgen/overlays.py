@@ -9,8 +9,9 @@ from pathlib import Path
 from kasmgen import rendering, verify
 from kasmgen.config import Environment
 from kasmgen.errors import ToolError
-from kasmgen.model import Object, Render, ResourceId
-from kasmgen.steps import assemble, kustomization, limits, mark, normalise, patch
+from kasmgen.kubernetes.resources import Object, Render, ResourceId
+from kasmgen.layout import marks
+from kasmgen.steps import assemble, kustomization, limits, normalise, patch
 from kasmgen.steps.secretplan import Sources
 from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yaml import documents
@@ -102,7 +103,7 @@ def _overlay(
     }
     for key, made in sorted(assembly.patches.items()):
         name = f"patches/{assemble.file_name(key, taken['patches'])}"
-        out[f"{directory}/{name}"] = mark.stamp(documents.dump(made.content).encode(), source)
+        out[f"{directory}/{name}"] = marks.stamp(documents.dump(made.content).encode(), source)
         entries.append(patch.entry(made, name))
     added = dict(assembly.added)
     namespace = _namespace(rendering.namespace_of(job.workspace.project, files.environment))
@@ -113,7 +114,7 @@ def _overlay(
         apart = (key,)
     for key, obj in sorted(added.items()):
         name = f"resources/{assemble.file_name(key, taken['resources'])}"
-        out[f"{directory}/{name}"] = mark.stamp(documents.dump(obj).encode(), source)
+        out[f"{directory}/{name}"] = marks.stamp(documents.dump(obj).encode(), source)
     return out, entries, apart
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from kasmgen import config, overlays, rendering, sealing, verify
 from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError
-from kasmgen.model import Chart, Note, Render, ResourceId, Secret
+from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
+from kasmgen.layout import paths
 from kasmgen.steps import (
     brought,
     certificates,
@@ -107,7 +108,7 @@ def _refuse_unknown_certificates(
     for name in environment.certificates:
         if name not in roles:
             raise InputError(
-                f"{environment.directory}/{config.ENVIRONMENT_FILE}: certificates.{name}: there is no such certificate",
+                f"{environment.directory}/{paths.ENVIRONMENT_FILE}: certificates.{name}: there is no such certificate",
                 hint=f"there are: {', '.join(roles) or 'none'}",
             )
 

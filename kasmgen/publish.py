@@ -18,9 +18,9 @@ from pathlib import Path
 from kasmgen import interrupts
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.interrupts import Interrupt
-from kasmgen.model import Tree
+from kasmgen.kubernetes.resources import Tree
+from kasmgen.layout import marks
 from kasmgen.steps import journal as journals
-from kasmgen.steps import mark
 from kasmgen.steps.journal import Entry, Journal, digest
 from kasmgen.tools import files, git, gitcommit
 
@@ -124,7 +124,7 @@ def _check_may_replace(path: str, present: bytes | None, wanted: bytes) -> None:
 
 
 def _check_unedited(path: str, present: bytes) -> None:
-    if mark.read(present).state == "edited":
+    if marks.read(present).state == "edited":
         raise RepositoryError(
             f"{path} is generated, and somebody has edited it",
             hint="move the edit into environment.yaml or a patch of your own, "
@@ -133,13 +133,13 @@ def _check_unedited(path: str, present: bytes) -> None:
 
 
 def _is_ours(content: bytes) -> bool:
-    return mark.read(content).state == "generated" or mark.is_sealed_by_us(content)
+    return marks.read(content).state == "generated" or marks.is_sealed_by_us(content)
 
 
 def _prunable(root: Path, specs: Collection[str], tree: Tree, force: bool) -> Iterator[str]:
     for path in sorted({path for spec in specs for path in _under(root, spec)} - set(tree)):
         content = files.read(root, path)
-        state = mark.read(content).state if content is not None else "foreign"
+        state = marks.read(content).state if content is not None else "foreign"
         if state == "edited" and not force:
             assert content is not None
             _check_unedited(path, content)

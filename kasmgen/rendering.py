@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import config, verify
+from kasmgen import verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Chart, Render
-from kasmgen.steps import clear, compare, digests, normalise, profile, schema
+from kasmgen.kubernetes import checksums, equality
+from kasmgen.kubernetes.resources import Chart, Render
+from kasmgen.layout import paths
+from kasmgen.steps import clear, normalise, profile, schema
 from kasmgen.tools import charts, helm
 from kasmgen.workspace import Workspace
 from kasmgen.yaml import mappings
@@ -158,9 +160,9 @@ def attempt(
 
 def _inputs(project: Project, environment: Environment | None) -> list[tuple[str, Mapping[str, Yaml]]]:
     """The files with people's values, and the values."""
-    inputs = [(config.PROJECT_FILE, project.values)]
+    inputs = [(paths.PROJECT_FILE, project.values)]
     if environment:
-        inputs.append((f"{environment.directory}/{config.ENVIRONMENT_FILE}", environment.values))
+        inputs.append((f"{environment.directory}/{paths.ENVIRONMENT_FILE}", environment.values))
     return inputs
 
 
@@ -180,7 +182,7 @@ def render(
     first = normalise.normalise(texts[0], namespace, run.cache.load)
     if texts[0] == texts[1]:
         return first, first
-    first, second = digests.without_random(first, normalise.normalise(texts[1], namespace))
+    first, second = checksums.without_random(first, normalise.normalise(texts[1], namespace))
     _demand_deterministic(loaded.chart, first, second)
     return first, second
 
@@ -194,7 +196,7 @@ def foresee(run: Kitchen, project: Project, environment: Environment) -> None:
 
 def _demand_deterministic(chart: Chart, first: Render, second: Render) -> None:
     plain = [{key: item.object for key, item in render.objects.items()} for render in (first, second)]
-    found = compare.differences(plain[0], plain[1])
+    found = equality.differences(plain[0], plain[1])
     ids = sorted(first.secrets.keys() ^ second.secrets.keys())
     if found or ids:
         where = "; ".join([str(item) for item in found[:8]] + [f"{key} is in one of them only" for key in ids[:3]])

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from kasmgen import config, verify
+from kasmgen import verify
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
-from kasmgen.model import Object, ResourceId, by_id
+from kasmgen.kubernetes.resources import Object, ResourceId, by_id
+from kasmgen.layout import paths as layout_paths
 from kasmgen.steps import closure
 from kasmgen.tools import git, gitindex, history, kustomize
 from kasmgen.yaml import aliases
@@ -157,7 +158,7 @@ class Overlay:
     @property
     def directory(self) -> str:
         """The overlay's directory, from the project's root."""
-        return f"{config.OVERLAYS}/{self.name}"
+        return f"{layout_paths.OVERLAYS}/{self.name}"
 
 
 class Side:
@@ -180,27 +181,27 @@ class Side:
         place of one: neither is to be taken for nothing.
         Raises RepositoryError if all of them are behind a link.
         """
-        if self._at(config.OVERLAYS) in self.files.links:
+        if self._at(layout_paths.OVERLAYS) in self.files.links:
             raise RepositoryError(
-                f"{config.OVERLAYS} is a symbolic link at {self.files.label}",
+                f"{layout_paths.OVERLAYS} is a symbolic link at {self.files.label}",
                 hint="Flux drops links; put the directory there",
             )
-        start = self._at(f"{config.OVERLAYS}/")
+        start = self._at(f"{layout_paths.OVERLAYS}/")
         below = [path.removeprefix(start).split("/") for path in self.files.paths if path.startswith(start)]
         linked = [path.removeprefix(start).split("/") for path in self.files.links if path.startswith(start)]
-        clusters = self._at(f"{config.CLUSTERS}/")
+        clusters = self._at(f"{layout_paths.CLUSTERS}/")
         applied = {
             path.removeprefix(clusters).partition("/")[0] for path in self.files.paths if path.startswith(clusters)
         }
         in_overlays = [parts for parts in below if len(parts) == 2]
-        found = {name for name, file in in_overlays if file == config.ENVIRONMENT_FILE}
+        found = {name for name, file in in_overlays if file == layout_paths.ENVIRONMENT_FILE}
         found |= {name for name, file in in_overlays if file in closure.NAMES} & applied
         return sorted(found | {parts[0] for parts in linked if len(parts) == 1 and _NAME.fullmatch(parts[0])})
 
     def has(self, name: str) -> bool:
         """Whether Flux would find anything to build for the environment, right or wrong."""
-        start = self._at(f"{config.OVERLAYS}/{name}")
-        wanted = {f"{start}/{file}" for file in (config.ENVIRONMENT_FILE, *closure.NAMES)}
+        start = self._at(f"{layout_paths.OVERLAYS}/{name}")
+        wanted = {f"{start}/{file}" for file in (layout_paths.ENVIRONMENT_FILE, *closure.NAMES)}
         return start in self.files.links or not wanted.isdisjoint(self.files.paths)
 
     def ready(self) -> None:
@@ -209,8 +210,8 @@ class Side:
 
     def overlay(self, name: str) -> Overlay:
         """What the environment's build reads, and its Flux objects. Raises InputError if it cannot be read."""
-        directory = self._at(f"{config.OVERLAYS}/{name}")
-        clusters = self._at(f"{config.CLUSTERS}/{name}/")
+        directory = self._at(f"{layout_paths.OVERLAYS}/{name}")
+        clusters = self._at(f"{layout_paths.CLUSTERS}/{name}/")
         paths = set(closure.closure(directory, self.files.paths, self.files.read))
         paths |= {path for path in self.files.paths if path.startswith(clusters)}
         digest = hashlib.sha256()
@@ -282,7 +283,7 @@ class Side:
             raise InputError(linked + reason) from None
 
     def _flux_files(self, overlay: Overlay) -> list[str]:
-        clusters = self._at(f"{config.CLUSTERS}/{overlay.name}/")
+        clusters = self._at(f"{layout_paths.CLUSTERS}/{overlay.name}/")
         return sorted(path for path in overlay.paths if path.startswith(clusters) and path.endswith((".yaml", ".yml")))
 
     def _objects(self, path: str, cache: ParseCache) -> list[Object]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from kasmgen.errors import SecretError
-from kasmgen.model import ResourceId, Secret
+from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.steps import certificates, rules, sealed, secretplan
 from kasmgen.steps.secretplan import INPUTS, REVISION, Plan, Sources
 from kasmgen.tools import sops

@@ -11,7 +11,8 @@ from pathlib import Path
 from kasmgen import config
 from kasmgen.config import Project
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.steps.checks import leaks, places, secrets
+from kasmgen.layout import paths as layout_paths
+from kasmgen.steps.checks import leaks, secrets
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.tools import git, gitindex
 from kasmgen.tools.gitindex import Entry
@@ -58,9 +59,9 @@ def check(start: Path) -> tuple[Project, list[Finding]]:
     index = Index(repo, _prefix(repo, start))
     asked = _subjects(index)
     index.load(_needed(index, asked))
-    text = index.read(config.PROJECT_FILE)
+    text = index.read(layout_paths.PROJECT_FILE)
     if text is None:
-        raise InputError(f"{config.PROJECT_FILE} is not staged", hint="`git add` it, or use `kasmgen check`")
+        raise InputError(f"{layout_paths.PROJECT_FILE} is not staged", hint="`git add` it, or use `kasmgen check`")
     project = config.parse_project(text.decode("utf-8-sig", "replace"))
     return project, [*run(secrets.RULES, _tree(index, asked)), *_leaks(index)]
 
@@ -75,29 +76,31 @@ def _prefix(repo: git.Repository, start: Path) -> str:
 
 def _subjects(index: Index) -> set[str]:
     """The sealed files that are in question: those that are staged, and those that a staged file is about."""
-    sealed = {path for path in index.entries if places.is_sealed(path)}
-    if config.SOPS_FILE in index.changed:
+    sealed = {path for path in index.entries if layout_paths.is_sealed(path)}
+    if layout_paths.SOPS_FILE in index.changed:
         return sealed
-    about = {places.environment(path) for path in index.changed if path.endswith("/kustomization.yaml")} - {""}
-    if any(path.startswith(f"{config.BASE}/") for path in index.changed):
-        about |= {places.environment_of_sealed(path) for path in sealed}
-    return {path for path in sealed if path in index.changed or places.environment_of_sealed(path) in about - {""}}
+    about = {layout_paths.environment(path) for path in index.changed if path.endswith("/kustomization.yaml")} - {""}
+    if any(path.startswith(f"{layout_paths.BASE}/") for path in index.changed):
+        about |= {layout_paths.environment_of_sealed(path) for path in sealed}
+    return {
+        path for path in sealed if path in index.changed or layout_paths.environment_of_sealed(path) in about - {""}
+    }
 
 
 def _needed(index: Index, asked: set[str]) -> set[str]:
-    environments = {places.environment_of_sealed(path) for path in asked} - {""}
-    overlays = {f"{places.overlay(name)}/kustomization.yaml" for name in environments}
+    environments = {layout_paths.environment_of_sealed(path) for path in asked} - {""}
+    overlays = {f"{layout_paths.overlay(name)}/kustomization.yaml" for name in environments}
     plain = {path for path in index.entries if asked and _may_be_plain(path, environments)}
-    return {config.PROJECT_FILE, config.SOPS_FILE, *asked, *overlays, *plain, *index.changed}
+    return {layout_paths.PROJECT_FILE, layout_paths.SOPS_FILE, *asked, *overlays, *plain, *index.changed}
 
 
 def _may_be_plain(path: str, environments: set[str]) -> bool:
     """Whether a Secret in this file would stand beside the sealed ones. kasmgen names files by kind."""
-    if not places.is_yaml(path) or places.is_sealed(path):
+    if not layout_paths.is_yaml(path) or layout_paths.is_sealed(path):
         return False
-    if path.startswith(f"{config.BASE}/"):
+    if path.startswith(f"{layout_paths.BASE}/"):
         return "secret" in path.rpartition("/")[2].lower()
-    return places.environment(path) in environments and "/secrets/" in path
+    return layout_paths.environment(path) in environments and "/secrets/" in path
 
 
 def _tree(index: Index, asked: set[str]) -> secrets.SecretTree:
@@ -105,21 +108,21 @@ def _tree(index: Index, asked: set[str]) -> secrets.SecretTree:
     environments = {file.environment for file in files} - {""}
     return secrets.SecretTree(
         files=files,
-        config=index.read(config.SOPS_FILE),
+        config=index.read(layout_paths.SOPS_FILE),
         resources={name: _resources(index, name) for name in environments},
         plain=secrets.plain_secrets(_documents(index)),
     )
 
 
 def _resources(index: Index, name: str) -> frozenset[str]:
-    path = f"{places.overlay(name)}/kustomization.yaml"
+    path = f"{layout_paths.overlay(name)}/kustomization.yaml"
     return secrets.resources_of(index.read(path) or b"", path)
 
 
 def _documents(index: Index) -> Iterator[tuple[str, object]]:
     for path in index.entries:
         content = index.read(path)
-        if content and places.is_yaml(path) and not places.is_sealed(path) and b"Secret" in content:
+        if content and layout_paths.is_yaml(path) and not layout_paths.is_sealed(path) and b"Secret" in content:
             try:
                 for document in documents.load_all(content.decode("utf-8"), path):
                     yield path, document.value
@@ -131,5 +134,5 @@ def _leaks(index: Index) -> Iterator[Finding]:
     templates = leaks.chart_directories(index.entries)
     for path in sorted(index.changed & index.entries.keys()):
         content = None if path in index.too_large else index.read(path) or b""
-        text = leaks.Text(path, content, places.environment(path), in_chart=path.startswith(templates))
+        text = leaks.Text(path, content, layout_paths.environment(path), in_chart=path.startswith(templates))
         yield from run(leaks.RULES, text)

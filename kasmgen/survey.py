@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import config
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
+from kasmgen.layout import paths as layout_paths
 from kasmgen.steps import sealed as sealing
-from kasmgen.steps.checks import flux, hygiene, leaks, places, secrets
+from kasmgen.steps.checks import flux, hygiene, leaks, secrets
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.tools import git, gitindex, identities, sops
 from kasmgen.yaml import documents as yaml_documents
@@ -61,8 +61,14 @@ class Survey:
     @property
     def environments(self) -> list[str]:
         """Names of the environments on disk."""
-        tail = f"/{config.ENVIRONMENT_FILE}"
-        return sorted({places.environment(p) for p in self.files if p.startswith(config.OVERLAYS) and p.endswith(tail)})
+        tail = f"/{layout_paths.ENVIRONMENT_FILE}"
+        return sorted(
+            {
+                layout_paths.environment(p)
+                for p in self.files
+                if p.startswith(layout_paths.OVERLAYS) and p.endswith(tail)
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def look(repo: git.Repository, root: Path, *, keys: bool) -> Survey:
         elif place.is_file():
             files.add(path)
     survey = Survey(repo, root, prefix, frozenset(files), links, tuple(repositories))
-    paths = sorted(path for path in files if places.is_sealed(path))
+    paths = sorted(path for path in files if layout_paths.is_sealed(path))
     sealed = tuple(secrets.read(path, survey.read(path) or b"") for path in paths)
     opened = _open(survey, sealed) if keys else Opened()
     return Survey(repo, root, prefix, frozenset(files), links, tuple(repositories), sealed, opened)
@@ -144,7 +150,7 @@ def findings(survey: Survey) -> Iterator[Finding]:
         text = leaks.Text(
             path,
             survey.read(path),
-            places.environment(path),
+            layout_paths.environment(path),
             in_chart=path.startswith(templates),
             known=survey.opened.known,
         )
@@ -154,10 +160,10 @@ def findings(survey: Survey) -> Iterator[Finding]:
 def secret_tree(survey: Survey) -> secrets.SecretTree:
     """The sealed files as the rules look at them."""
     environments = {file.environment for file in survey.sealed} - {""}
-    overlays = {name: f"{places.overlay(name)}/kustomization.yaml" for name in environments}
+    overlays = {name: f"{layout_paths.overlay(name)}/kustomization.yaml" for name in environments}
     return secrets.SecretTree(
         files=survey.sealed,
-        config=survey.read(config.SOPS_FILE) if config.SOPS_FILE in survey.files else None,
+        config=survey.read(layout_paths.SOPS_FILE) if layout_paths.SOPS_FILE in survey.files else None,
         resources={name: secrets.resources_of(survey.read(path) or b"", path) for name, path in overlays.items()},
         plain=secrets.plain_secrets(_plain_documents(survey)),
         broken=survey.opened.broken,
@@ -166,8 +172,8 @@ def secret_tree(survey: Survey) -> secrets.SecretTree:
 
 def _plain_documents(survey: Survey) -> Iterator[tuple[str, object]]:
     for path in sorted(survey.files):
-        inside = path.startswith((f"{config.BASE}/", f"{config.OVERLAYS}/"))
-        if inside and places.is_yaml(path) and not places.is_sealed(path):
+        inside = path.startswith((f"{layout_paths.BASE}/", f"{layout_paths.OVERLAYS}/"))
+        if inside and layout_paths.is_yaml(path) and not layout_paths.is_sealed(path):
             content = survey.read(path) or b""
             if leaks.may_hold_secret(content):
                 yield from ((path, document) for document in survey.documents(path))
@@ -199,7 +205,7 @@ def reconcilers(survey: Survey) -> tuple[flux.Reconciler, ...]:
     """Every Flux Kustomization of the project."""
     found = []
     for path in sorted(survey.files):
-        if places.is_yaml(path) and not places.is_sealed(path):
+        if layout_paths.is_yaml(path) and not layout_paths.is_sealed(path):
             content = survey.read(path)
             if content and flux.API.encode() in content and b"Kustomization" in content:
                 found += [

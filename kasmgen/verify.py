@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kasmgen import config
 from kasmgen.errors import InputError, KasmgenError, ToolError
-from kasmgen.model import Object, ResourceId, by_id
-from kasmgen.steps import compare, limits
+from kasmgen.kubernetes import equality
+from kasmgen.kubernetes.resources import Object, ResourceId, by_id
+from kasmgen.layout import paths
+from kasmgen.steps import limits
 from kasmgen.tools import git, kustomize
 from kasmgen.yaml.cache import ParseCache
 
@@ -41,11 +42,11 @@ def inexact(want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object])
     return frozenset(
         key
         for key in want.keys() | got.keys()
-        if key not in want or key not in got or not compare.equal(want[key], got[key])
+        if key not in want or key not in got or not equality.equal(want[key], got[key])
     )
 
 
-def demand_carried(where: str, places: Sequence[compare.Difference]) -> None:
+def demand_carried(where: str, places: Sequence[equality.Difference]) -> None:
     """Raise InputError that names the places which kustomize cannot carry, if there are any."""
     if places:
         raise InputError(
@@ -54,14 +55,14 @@ def demand_carried(where: str, places: Sequence[compare.Difference]) -> None:
         )
 
 
-def _few(found: Sequence[compare.Difference]) -> str:
+def _few(found: Sequence[equality.Difference]) -> str:
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return "; ".join(str(item) for item in found[:5]) + more
 
 
 def demand_exact(where: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
     """Raise KasmgenError that names object and path of the first differences, if there are any."""
-    found = compare.differences(want, got)
+    found = equality.differences(want, got)
     if not found:
         return
     raise KasmgenError(
@@ -78,7 +79,7 @@ def prove_base(root: Path, files: Mapping[str, bytes], want: Mapping[ResourceId,
     where = "the base"
     demand_carried(where, [place for obj in want.values() for place in limits.find(obj)])
     write_tree(root, files)
-    demand_exact(where, want, build(root, config.BASE, cache))
+    demand_exact(where, want, build(root, paths.BASE, cache))
 
 
 def farm(repo: git.Repository, into: Path) -> None:

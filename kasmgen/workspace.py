@@ -10,7 +10,8 @@ from pathlib import Path
 from kasmgen import config, names
 from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.steps import mark, sealed
+from kasmgen.layout import marks, paths
+from kasmgen.steps import sealed
 from kasmgen.steps.secretplan import Existing
 from kasmgen.tools import git
 
@@ -88,14 +89,14 @@ def find_root(start: Path) -> Path:
             raise InputError(f"{names.shown(str(start))} is no directory")
         place = start.resolve()
         for directory in (place, *place.parents):
-            if (directory / config.PROJECT_FILE).is_file():
+            if (directory / paths.PROJECT_FILE).is_file():
                 return directory
             if (directory / ".git").exists():
                 break
     except OSError as error:
         raise InputError(f"{names.shown(str(start))} cannot be read: {error.strerror}") from None
     raise InputError(
-        f"there is no {config.PROJECT_FILE} in {start} or above it",
+        f"there is no {paths.PROJECT_FILE} in {start} or above it",
         hint="make a project with `kasmgen init`, or name its directory with -C",
     )
 
@@ -106,26 +107,26 @@ def load(start: Path) -> Workspace:
     repo = git.find(root)
     if repo is None:
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
-    project = config.parse_project(read_text(root / config.PROJECT_FILE, config.PROJECT_FILE))
+    project = config.parse_project(read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
     relative = git.toplevel_relative(repo, root)
     return Workspace(
         repo=repo,
         root=root,
         prefix="" if relative == "." else relative,
         project=project,
-        sops_config=read_bytes(root / config.SOPS_FILE, config.SOPS_FILE),
+        sops_config=read_bytes(root / paths.SOPS_FILE, paths.SOPS_FILE),
         environments=dict(_environments(root)),
     )
 
 
 def environment_names(root: Path) -> list[str]:
     """Names of the environments on disk, sorted."""
-    overlays = root / config.OVERLAYS
+    overlays = root / paths.OVERLAYS
     if overlays.is_symlink():
-        raise RepositoryError(f"{config.OVERLAYS} is a symbolic link", hint="Flux drops links; put the directory there")
+        raise RepositoryError(f"{paths.OVERLAYS} is a symbolic link", hint="Flux drops links; put the directory there")
     if not overlays.is_dir():
         return []
-    return sorted(path.parent.name for path in overlays.glob(f"*/{config.ENVIRONMENT_FILE}"))
+    return sorted(path.parent.name for path in overlays.glob(f"*/{paths.ENVIRONMENT_FILE}"))
 
 
 def _environments(root: Path) -> list[tuple[str, EnvironmentFiles]]:
@@ -133,11 +134,11 @@ def _environments(root: Path) -> list[tuple[str, EnvironmentFiles]]:
 
 
 def _environment(root: Path, name: str) -> EnvironmentFiles:
-    names.dns_label(name, f"{config.OVERLAYS}/ (the name of an environment)")
-    directory = f"{config.OVERLAYS}/{name}"
+    names.dns_label(name, f"{paths.OVERLAYS}/ (the name of an environment)")
+    directory = f"{paths.OVERLAYS}/{name}"
     if (root / directory).is_symlink():
         raise RepositoryError(f"{directory} is a symbolic link", hint="Flux drops links; put the directory there")
-    shown = f"{directory}/{config.ENVIRONMENT_FILE}"
+    shown = f"{directory}/{paths.ENVIRONMENT_FILE}"
     environment = config.parse_environment(read_text(root / shown, shown), name, shown)
     file = f"{directory}/kustomization.yaml"
     kustomization = read_text(root / file, file) if (root / file).exists() else None
@@ -152,7 +153,7 @@ def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], fro
     for path in _below(root / directory / "secrets"):
         shown = path.relative_to(root).as_posix()
         content = read_bytes(path, shown) if _may_be_ours(path, "secrets", ".sops.yaml") else b""
-        if mark.is_sealed_by_us(content):
+        if marks.is_sealed_by_us(content):
             ours.append(Existing(shown, content, sealed.parse(content, shown)))
         else:
             kept.add(path.relative_to(root / directory).as_posix())
@@ -166,7 +167,7 @@ def _foreign(root: Path, directory: str) -> frozenset[str]:
         for folder in ("patches", "resources")
         for path in _below(root / directory / folder)
         if not _may_be_ours(path, folder, ".yaml")
-        or mark.read(read_bytes(path, path.relative_to(root).as_posix())).state == "foreign"
+        or marks.read(read_bytes(path, path.relative_to(root).as_posix())).state == "foreign"
     )
 
 

@@ -17,8 +17,8 @@ FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in (ROOT / "kasmgen").rglob("*.py")
 }
-# From the ground up. A module stands on the floor of its package, or on its own where it stands alone at the top; it may
-# import what stands on the same floor or below.
+# From the ground up. A module stands on the floor of its package, or of its own name at the top, and imports from there
+# and below.
 FLOORS = (
     ("errors", "names", "concurrency"),
     ("yaml",),
@@ -43,7 +43,7 @@ HEAVY = ("ruamel.yaml", "yaml", "cryptography", "git", "rich", "helm_python", "p
 
 
 def subject(module: str) -> str:
-    """The package, or the module at the top, that a module belongs to; the package kasmgen itself is its version alone."""
+    """The package, or the module at the top, that a module belongs to; kasmgen itself is its version alone."""
     return module.split(".")[1] if "." in module else "errors"
 
 

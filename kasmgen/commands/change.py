@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kasmgen import __version__, publish
 from kasmgen import workspace as workspaces
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
 from kasmgen.pipeline import Result
 from kasmgen.steps import certificates
 from kasmgen.steps.secretplan import Sources

@@ -8,9 +8,10 @@ from kasmgen import __version__, publish, workspace
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import RepositoryError
-from kasmgen.model import Tree
+from kasmgen.kubernetes.resources import Tree
+from kasmgen.layout import marks
 from kasmgen.report import words
-from kasmgen.steps import mark, pipelines
+from kasmgen.steps import pipelines
 from kasmgen.tools import git
 
 
@@ -50,7 +51,7 @@ def _pipeline(repo: git.Repository, project: str, platform: str) -> tuple[Tree, 
         return pipelines.github(project, git.branch(repo) or "main"), ()
     entry = repo.root / pipelines.GITLAB_ENTRY
     # A pipeline that people have is theirs; ours is one line in it.
-    theirs = entry.exists() and mark.read(workspace.read_bytes(entry, pipelines.GITLAB_ENTRY)).state == "foreign"
+    theirs = entry.exists() and marks.read(workspace.read_bytes(entry, pipelines.GITLAB_ENTRY)).state == "foreign"
     steps = [f"add to {pipelines.GITLAB_ENTRY}: include: [{{local: /{pipelines.GITLAB_FILE}}}]"] if theirs else []
     steps.append("for the comment: a project access token (scope api) in the masked variable KASMGEN_TOKEN")
     return pipelines.gitlab(project, entry=not theirs), tuple(steps)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kasmgen import revisions, workspace
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.revisions import Files, Overlay, Revision, Side, WorkTree
 from kasmgen.steps import review, risks
 from kasmgen.steps.review import ObjectChange

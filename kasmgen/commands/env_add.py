@@ -12,7 +12,8 @@ from kasmgen.commands.change import Options, Outcome
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.model import ResourceId, Secret
+from kasmgen.kubernetes.resources import ResourceId, Secret
+from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SOPS_FILE
 from kasmgen.steps import brought, flux, rules, secretplan
 from kasmgen.steps.brought import Brought
 from kasmgen.tools import git
@@ -68,21 +69,19 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     _demand_current_base(workspace, result)
     tree = {
         **result.tree,
-        config.SOPS_FILE: sops_config,
-        f"{environment.directory}/{config.ENVIRONMENT_FILE}": config.environment_text(environment).encode(),
+        SOPS_FILE: sops_config,
+        f"{environment.directory}/{ENVIRONMENT_FILE}": config.environment_text(environment).encode(),
     }
     return _publish(workspace, environment, tree, result, passed, options)
 
 
 def _check_name(workspace: Workspace, name: str) -> None:
     names.dns_label(name, "NAME")
-    directory = workspace.root / config.OVERLAYS / name
+    directory = workspace.root / OVERLAYS / name
     if name in workspace.environments:
         raise InputError(f"the environment {name} exists already", hint=f"kasmgen env show {name}")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(
-            f"{config.OVERLAYS}/{name} exists and is no environment of kasmgen", hint="choose another NAME"
-        )
+        raise InputError(f"{OVERLAYS}/{name} exists and is no environment of kasmgen", hint="choose another NAME")
 
 
 def _environment(
@@ -179,10 +178,10 @@ def _sops_config(workspace: Workspace, request: Request, options: Options, paths
 
 def _demand_committed_rules(workspace: Workspace) -> None:
     """The commit would hold the whole file: also what somebody has changed in it for another purpose."""
-    if git.dirty(workspace.repo, [workspace.in_repo(config.SOPS_FILE)]):
+    if git.dirty(workspace.repo, [workspace.in_repo(SOPS_FILE)]):
         raise RepositoryError(
-            f"{config.SOPS_FILE} has changes that are not committed, and they would go into the environment's commit",
-            hint=f"look at `git diff HEAD {config.SOPS_FILE}`, commit it or `git restore` it first, or use --no-commit",
+            f"{SOPS_FILE} has changes that are not committed, and they would go into the environment's commit",
+            hint=f"look at `git diff HEAD {SOPS_FILE}`, commit it or `git restore` it first, or use --no-commit",
         )
 
 
@@ -200,7 +199,7 @@ def _passed_over(sops_config: bytes, name: str) -> list[str]:
     if other is None:
         return []
     would = f"which would seal its files to {other.recipients}"
-    return [f"{config.SOPS_FILE}: the rule of {name} stands before {other}, {would}"]
+    return [f"{SOPS_FILE}: the rule of {name} stands before {other}, {would}"]
 
 
 def _publish(
@@ -218,7 +217,7 @@ def _publish(
     reports = (
         *made.reports,
         *brought.warnings(passed),
-        *_passed_over(tree[config.SOPS_FILE], name),
+        *_passed_over(tree[SOPS_FILE], name),
         *(
             [f"sealed and left out of environment.yaml: what the values give to {', '.join(sealed_values)}"]
             if sealed_values
@@ -256,14 +255,14 @@ def _publish(
         tuple(changes.describe()),
         reports,
         change.notes_of(result),
-        _next_steps(workspace, environment, tree[config.SOPS_FILE]),
+        _next_steps(workspace, environment, tree[SOPS_FILE]),
         data={"environment": name, "sealed": list(made.created)},
         files=done.files,
     )
 
 
 def _next_steps(workspace: Workspace, environment: Environment, sops_config: bytes) -> tuple[str, ...]:
-    path = workspace.in_repo(f"{config.CLUSTERS}/{environment.name}")
+    path = workspace.in_repo(f"{CLUSTERS}/{environment.name}")
     recipients = rules.require_own_rule(sops_config, environment.name).recipients.everyone
     steps = [bootstrap_step(recipients)]
     if environment.flux.url.startswith("ssh://"):

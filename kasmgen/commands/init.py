@@ -16,7 +16,8 @@ from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef, Project
 from kasmgen.errors import InputError, RepositoryError, SecretError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
+from kasmgen.layout import paths
 from kasmgen.steps import clear, flux, layout, rules
 from kasmgen.tools import agekeys, charts, git
 from kasmgen.workspace import read_bytes, read_text
@@ -42,8 +43,8 @@ def run(request: Request, options: Options) -> Outcome:
     root = request.directory.absolute()
     if root.is_dir():
         change.recovered(git.find(root), options)
-    if (root / config.PROJECT_FILE).exists():
-        config.parse_project(read_text(root / config.PROJECT_FILE, config.PROJECT_FILE))
+    if (root / paths.PROJECT_FILE).exists():
+        config.parse_project(read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
         return Outcome(f"{root} is a kasmgen project already; nothing was changed")
     _refuse_nested(root.resolve())
     project = _project(request)
@@ -64,7 +65,7 @@ def _refuse_nested(root: Path) -> None:
     for place, above in zip((root, *root.parents), root.parents, strict=False):
         if (place / ".git").exists():
             return
-        if (above / config.PROJECT_FILE).exists():
+        if (above / paths.PROJECT_FILE).exists():
             raise InputError(
                 f"DIR: {root} lies in the kasmgen project {above}, and projects do not nest",
                 hint="add an environment to that project (`kasmgen env add`), or name a directory outside of it",
@@ -151,8 +152,8 @@ def _publish(
         pipeline.prove_base(run, base, base_files)
     ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
     tree = {
-        config.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),
-        config.SOPS_FILE: _sops_config(root, recipients),
+        paths.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),
+        paths.SOPS_FILE: _sops_config(root, recipients),
         **base_files,
     }
     changes = publish.plan(root, tree, prune=["base"], force=options.force)
@@ -244,10 +245,10 @@ def _whence(loaded: rendering.LoadedChart, request: Request) -> str:
 
 
 def _sops_config(root: Path, recipients: Sequence[str]) -> bytes:
-    path = root / config.SOPS_FILE
+    path = root / paths.SOPS_FILE
     if not path.exists():
         return rules.initial(recipients)
-    content = read_bytes(path, config.SOPS_FILE)
+    content = read_bytes(path, paths.SOPS_FILE)
     return rules.add_default(content, recipients) if recipients else content
 
 

@@ -7,12 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kasmgen import config, keymaker, pipeline, publish, rendering
+from kasmgen import keymaker, pipeline, publish, rendering
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
+from kasmgen.layout import paths
 from kasmgen.steps import closure
 from kasmgen.tools import git, gitindex
 from kasmgen.workspace import Workspace, load, read_text
@@ -112,20 +113,20 @@ def _unlocked(workspace: Workspace) -> Workspace:
 
 def _recorded(workspace: Workspace, chart: Chart) -> dict[str, bytes]:
     """`kasmgen.yaml` with version and digest of the chart as it is now."""
-    text = read_text(workspace.root / config.PROJECT_FILE, config.PROJECT_FILE)
-    document = roundtrip.load(text, config.PROJECT_FILE)
+    text = read_text(workspace.root / paths.PROJECT_FILE, paths.PROJECT_FILE)
+    document = roundtrip.load(text, paths.PROJECT_FILE)
     section = document.setdefault("chart", roundtrip.to_node({"source": workspace.project.chart.source}))
     section["version"] = roundtrip.to_node(chart.version)
     section["digest"] = roundtrip.to_node(chart.digest)
-    return {config.PROJECT_FILE: roundtrip.dump(document, text).encode()}
+    return {paths.PROJECT_FILE: roundtrip.dump(document, text).encode()}
 
 
 def _orphans(workspace: Workspace) -> list[str]:
     """Cluster objects without an environment. They stay: without them Flux would delete what it applied."""
-    clusters = workspace.root / config.CLUSTERS
+    clusters = workspace.root / paths.CLUSTERS
     found = sorted(path.parent.name for path in clusters.glob("*/kasm.yaml")) if clusters.is_dir() else []
     return [
-        f"{config.CLUSTERS}/{name}/kasm.yaml belongs to no environment; removing it makes Flux delete the deployment"
+        f"{paths.CLUSTERS}/{name}/kasm.yaml belongs to no environment; removing it makes Flux delete the deployment"
         for name in found
         if name not in workspace.environments
     ]
@@ -138,7 +139,7 @@ def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collecti
     held |= {workspace.in_repo(path) for path in ours}
     files = frozenset(git.files(workspace.repo))
     for name in names:
-        directory = workspace.in_repo(f"{config.OVERLAYS}/{name}")
+        directory = workspace.in_repo(f"{paths.OVERLAYS}/{name}")
         text = workspace.environments[name].kustomization or ""
         missing = [path for path in closure.named(directory, text, files) if path not in held]
         if missing:
@@ -151,11 +152,11 @@ def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collecti
 
 def _inputs(workspace: Workspace, names: Sequence[str]) -> list[str]:
     """Files of people that go into the same commit, as they stand."""
-    inputs = [config.PROJECT_FILE, config.SOPS_FILE]
+    inputs = [paths.PROJECT_FILE, paths.SOPS_FILE]
     for name in names:
         inputs += [
-            f"{config.OVERLAYS}/{name}/{config.ENVIRONMENT_FILE}",
-            f"{config.OVERLAYS}/{name}/kustomization.yaml",
+            f"{paths.OVERLAYS}/{name}/{paths.ENVIRONMENT_FILE}",
+            f"{paths.OVERLAYS}/{name}/kustomization.yaml",
         ]
     return [path for path in inputs if (workspace.root / path).is_file()]
 

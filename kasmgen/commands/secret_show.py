@@ -8,7 +8,7 @@ from pathlib import Path
 from kasmgen import names
 from kasmgen.commands.render import select
 from kasmgen.errors import InputError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps import sealed
 from kasmgen.steps.secretplan import Existing
 from kasmgen.tools import sops

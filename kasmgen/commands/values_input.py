@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Render, ResourceId, Secret
+from kasmgen.kubernetes.resources import Render, ResourceId, Secret
 from kasmgen.steps import clear
 from kasmgen.steps import values as v
 from kasmgen.steps.wanted import data_of

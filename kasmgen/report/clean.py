@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 
 from kasmgen.errors import InputError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps.review.guard import MASK, masker
 from kasmgen.yaml.documents import Yaml, dump, load
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.report.clean import Cleaner
 from kasmgen.report.linediff import Line, line_diff, one_sided
 from kasmgen.report.shorten import shorten, shorten_pair

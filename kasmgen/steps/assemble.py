@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.equality import Difference
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps import jsonpatch
 from kasmgen.steps import patch as patches
-from kasmgen.steps.compare import Difference
 from kasmgen.steps.patch import Patch
 
 _NAME_LIMIT = 200

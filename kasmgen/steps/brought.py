@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import ResourceId, Secret
+from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.steps import passwords
 from kasmgen.steps.wanted import REGISTRY, TLS_KEYS, Given, WantedSecret
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kasmgen.errors import InputError
-from kasmgen.model import Render, ResourceId
-from kasmgen.steps import compare, digests
+from kasmgen.kubernetes import checksums, equality
+from kasmgen.kubernetes.resources import Render, ResourceId
 from kasmgen.steps.wanted import data_of
 from kasmgen.yaml import documents, mappings
 from kasmgen.yaml.documents import Yaml
@@ -76,7 +76,7 @@ def written_secrets(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], att
 def others_alike(one: Render, other: Render) -> bool:
     """Whether all objects but Secrets are the same, hashes in annotations apart: charts hash their Secrets there."""
     return one.objects.keys() == other.objects.keys() and all(
-        compare.equal(digests.without(item.object), digests.without(other.objects[key].object))
+        equality.equal(checksums.without(item.object), checksums.without(other.objects[key].object))
         for key, item in one.objects.items()
         if item.object is not other.objects[key].object
     )

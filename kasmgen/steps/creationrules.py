@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError
-from kasmgen.steps import re2
+from kasmgen.kubernetes import re2
 from kasmgen.steps.recipients import Recipients, of_rule
 from kasmgen.yaml import documents, edit
 

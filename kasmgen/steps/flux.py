@@ -7,10 +7,9 @@ Fields: Flux's kustomize.toolkit.fluxcd.io/v1 and source.toolkit.fluxcd.io/v1.
 
 from __future__ import annotations
 
-from kasmgen import config
 from kasmgen.config import Environment, FluxInput, Project
-from kasmgen.model import Object
-from kasmgen.steps import mark
+from kasmgen.kubernetes.resources import Object
+from kasmgen.layout import marks, paths
 from kasmgen.yaml import documents
 
 NAMESPACE = "flux-system"
@@ -72,6 +71,6 @@ def files(project: Project, environment: Environment, prefix: str, source: str) 
     if environment.flux.url:
         objects["source.yaml"] = repository(project, environment)
     return {
-        f"{config.CLUSTERS}/{environment.name}/{file}": mark.stamp(documents.dump(obj).encode(), source)
+        f"{paths.CLUSTERS}/{environment.name}/{file}": marks.stamp(documents.dump(obj).encode(), source)
         for file, obj in objects.items()
     }

@@ -10,8 +10,8 @@ import difflib
 import json
 from collections.abc import Iterator
 
-from kasmgen.model import Object
-from kasmgen.steps.compare import equal, pointer
+from kasmgen.kubernetes.equality import equal, pointer
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.weight import lines, reaches
 from kasmgen.yaml.documents import Yaml
 

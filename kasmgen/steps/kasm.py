@@ -8,7 +8,7 @@ from typing import Literal
 from kasmgen import names
 from kasmgen.config import CertificateInput, Environment, Project
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import ResourceId, Secret
+from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.steps import certificates
 from kasmgen.steps.plainchart import Lifted, Profile, check_same
 from kasmgen.steps.wanted import TLS, Entry, Generate, WantedSecret

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from kasmgen import config
-from kasmgen.model import Rendered, ResourceId
-from kasmgen.steps import assemble, mark
+from kasmgen.kubernetes.resources import Rendered, ResourceId
+from kasmgen.layout import marks, paths
+from kasmgen.steps import assemble
 from kasmgen.yaml import documents
 
 _WORD = re.compile(r"[^a-z0-9-]+")  # no dots: a folder must not be called kustomization.yaml
@@ -50,11 +50,11 @@ def base(objects: Mapping[ResourceId, Rendered], source: str) -> dict[str, bytes
     for key in sorted(objects):
         folder = component(objects[key])
         name = assemble.file_name(key, taken.setdefault(folder, set()))
-        files[f"{folder}/{name}"] = mark.stamp(documents.dump(objects[key].object).encode(), source)
+        files[f"{folder}/{name}"] = marks.stamp(documents.dump(objects[key].object).encode(), source)
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": sorted(files),
     }
-    files["kustomization.yaml"] = mark.stamp(documents.dump(kustomization).encode(), source)
-    return {f"{config.BASE}/{path}": content for path, content in files.items()}
+    files["kustomization.yaml"] = marks.stamp(documents.dump(kustomization).encode(), source)
+    return {f"{paths.BASE}/{path}": content for path, content in files.items()}

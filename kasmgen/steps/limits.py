@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps.compare import Difference, pointer, short
+from kasmgen.kubernetes.equality import Difference, pointer, short
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.yaml.documents import Yaml
 
 _CHARACTERS = re.compile("[\x7f-\x9f\ufffe\uffff]")

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kasmgen.errors import InputError
-from kasmgen.model import Note, Object, Render, Rendered, ResourceId
-from kasmgen.steps import compare, kinds
+from kasmgen.kubernetes import equality, kinds
+from kasmgen.kubernetes.kinds import with_template
+from kasmgen.kubernetes.resources import Note, Object, Render, Rendered, ResourceId
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
@@ -225,21 +226,6 @@ def _with_pod_spec(obj: Object, pod: dict[str, Yaml]) -> Object:
     return with_template(obj, lambda template: {**template, "spec": pod})
 
 
-def with_template(obj: Object, change: Callable[[dict[str, Yaml]], dict[str, Yaml]]) -> Object:
-    """`obj` with its pod template put through `change`; `obj` itself where it has none."""
-    template = kinds.pod_template(obj)
-    if template is None:
-        return obj
-    if template is obj:
-        return change(obj)
-    spec = obj["spec"]
-    if obj.get("kind") == "CronJob":
-        job = spec["jobTemplate"]
-        job = {**job, "spec": {**job["spec"], "template": change(template)}}
-        return {**obj, "spec": {**spec, "jobTemplate": job}}
-    return {**obj, "spec": {**spec, "template": change(template)}}
-
-
 def substitution(obj: Object, context: Context) -> Object:
     """Text with `${` or `$$` must not go through Flux's postBuild substitution."""
     if not _has_substitution(obj):
@@ -301,7 +287,7 @@ NORMALISATIONS: tuple[Normalisation, ...] = (
 def _unwrapped(value: Yaml, source: str) -> list[Object]:
     """The objects of one document; a `kind: List` stands for its items, and so does what Helm takes for one."""
     if not isinstance(value, dict):
-        raise InputError(f"{source}: a document is no Kubernetes object but {compare.kind(value)}")
+        raise InputError(f"{source}: a document is no Kubernetes object but {equality.kind(value)}")
     items = value.get("items")
     if isinstance(items, list) or (value.get("kind") == "List" and items is None):
         return [obj for item in items or () for obj in _unwrapped(item, source)]

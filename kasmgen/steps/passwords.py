@@ -7,7 +7,7 @@ import re
 import string
 from collections.abc import Callable
 
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 
 ALPHABET = string.ascii_letters + string.digits
 LENGTH = 26

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.equality import equal
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps import jsonpatch
-from kasmgen.steps.compare import equal
 from kasmgen.steps.strategic import DIRECTIVE, Inexpressible, merge_patch
 from kasmgen.steps.weight import lines
 from kasmgen.yaml.documents import Yaml

@@ -7,7 +7,7 @@ only, never as text of a script. Only actions of the platform itself are used.
 from __future__ import annotations
 
 from kasmgen import __version__
-from kasmgen.steps import mark
+from kasmgen.layout import marks
 
 MARKER = "<!-- kasmgen -->"
 """What the one comment begins with, so that the next run finds it."""
@@ -153,15 +153,15 @@ include:
 def github(project: str, branch: str) -> dict[str, bytes]:
     """Path from the Git root -> content. project: the project's directory from there, "." for the root itself."""
     text = _filled(_GITHUB, project).replace("@BRANCH@", _quoted(branch))
-    return {GITHUB_FILE: mark.stamp(text.encode(), f"kasmgen {__version__}")}
+    return {GITHUB_FILE: marks.stamp(text.encode(), f"kasmgen {__version__}")}
 
 
 def gitlab(project: str, *, entry: bool) -> dict[str, bytes]:
     """As `github`. entry: write `.gitlab-ci.yml`, too, which includes the pipeline."""
     source = f"kasmgen {__version__}"
-    files = {GITLAB_FILE: mark.stamp(_filled(_GITLAB, project).encode(), source)}
+    files = {GITLAB_FILE: marks.stamp(_filled(_GITLAB, project).encode(), source)}
     if entry:
-        files[GITLAB_ENTRY] = mark.stamp(_GITLAB_ENTRY.replace("@FILE@", GITLAB_FILE).encode(), source)
+        files[GITLAB_ENTRY] = marks.stamp(_GITLAB_ENTRY.replace("@FILE@", GITLAB_FILE).encode(), source)
     return files
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps.wanted import WantedSecret
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml

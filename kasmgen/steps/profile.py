@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
 from kasmgen.steps.kasm import KasmSingleZone
 from kasmgen.steps.plainchart import Lifted as Lifted
 from kasmgen.steps.plainchart import Profile as Profile

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps.recipients import Recipients, of_metadata
 from kasmgen.steps.rules import ENCRYPTED_REGEX
 from kasmgen.yaml import documents, edit

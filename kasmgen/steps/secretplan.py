@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from kasmgen import config
 from kasmgen.errors import SecretError
-from kasmgen.model import ResourceId, Secret
+from kasmgen.kubernetes.resources import ResourceId, Secret
+from kasmgen.layout import paths
 from kasmgen.steps import certificates, passwords
 from kasmgen.steps.sealed import Sealed
 from kasmgen.steps.wanted import TLS_KEYS, Follow, Generate, Given, WantedSecret
@@ -64,7 +64,7 @@ class Sources:
 
 def file_path(environment: str, key: ResourceId, taken: Iterable[str]) -> str:
     """Where a new sealed Secret goes, from the project's root."""
-    folder = f"{config.OVERLAYS}/{environment}/secrets"
+    folder = f"{paths.OVERLAYS}/{environment}/secrets"
     path = f"{folder}/{key.name}.sops.yaml"
     return path if path not in set(taken) else f"{folder}/{key.namespace}.{key.name}.sops.yaml"
 

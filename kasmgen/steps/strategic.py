@@ -14,8 +14,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from kasmgen.model import Object
-from kasmgen.steps.compare import equal, kind
+from kasmgen.kubernetes.equality import equal, kind
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.mergelists import Schema, schema
 from kasmgen.steps.weight import lines, reaches
 from kasmgen.yaml.documents import Yaml

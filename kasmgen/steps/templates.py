@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from kasmgen.model import Object
-from kasmgen.steps import kinds
-from kasmgen.steps.normalise import with_template
+from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.kinds import with_template
+from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
 ANNOTATION = "kasmgen.dev/secrets"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from kasmgen.errors import InputError
-from kasmgen.model import Object, Rendered, ResourceId, Secret
+from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
 from kasmgen.steps.certificates import CertificateSpec
 from kasmgen.yaml.documents import Yaml
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 
 SETTING = "SOPS_AGE_KEY_FILE"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kasmgen import names
 from kasmgen.errors import InputError
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
 from kasmgen.tools import chartfiles
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml

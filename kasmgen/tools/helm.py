@@ -19,7 +19,7 @@ from typing import Literal
 
 from kasmgen import proc
 from kasmgen.errors import InputError, ToolError
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
 from kasmgen.tools import helmlib
 from kasmgen.yaml.documents import Yaml
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from kasmgen import proc
 from kasmgen.errors import ToolError
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml import documents as yaml_documents
 
 SETTING = "KASMGEN_KUSTOMIZE"

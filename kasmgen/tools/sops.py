@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from kasmgen import proc
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.yaml import documents
 
 SETTING = "KASMGEN_SOPS"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from kasmgen import overlays, rendering, verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import KasmgenError
-from kasmgen.model import Render
+from kasmgen.kubernetes.resources import Render
 from kasmgen.steps import certificates, layout
 from kasmgen.steps.secretplan import Sources
 from kasmgen.tools import git, kustomize

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps import rules
 from kasmgen.tools import agekeys, sops
 from tests.needs import program

@@ -16,7 +16,7 @@ import pytest
 
 from kasmgen.commands import values_input
 from kasmgen.errors import InputError, ToolError
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
 from kasmgen.steps import normalise, schema
 from kasmgen.tools import charts, helm, helmlib
 from kasmgen.tools.helm import Engine

@@ -12,8 +12,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import InputError
-from kasmgen.model import Chart, Object, Render, ResourceId
-from kasmgen.steps import compare, limits, normalise, schema
+from kasmgen.kubernetes import equality
+from kasmgen.kubernetes.resources import Chart, Object, Render, ResourceId
+from kasmgen.steps import limits, normalise, schema
 from kasmgen.tools import charts, helm
 from tests.tools.test_patch_kustomize import must_be_exact
 
@@ -78,7 +79,7 @@ def test_every_hook_and_every_kind_of_secret_is_in_the_render(chart: Chart) -> N
 def test_values_are_read_as_kubernetes_reads_them() -> None:
     widget = find(rendered({}), "Widget", "nasty", group="widgets.example.com")["spec"]
     assert widget["modes"] == [0o755, 0o644, 0o600, 420]
-    assert compare.equal(widget["switches"], {"true": False, "false": False, "quoted": "yes"})
+    assert equality.equal(widget["switches"], {"true": False, "false": False, "quoted": "yes"})
     assert widget["dates"] == ["2024-01-01", "2024-01-01T10:00:00Z", "2024-01-01"]
     assert widget["times"] == ["12:30", "1:30:00", "http://x/y"]
     assert widget["anchors"]["two"] == {"a": 2, "b": ["x", "z"]}
@@ -149,7 +150,7 @@ def test_what_kustomize_would_change_is_named_before_it_is_built() -> None:
 
 def test_renders_differ_in_secrets_only() -> None:
     first, second = rendered({}), rendered({})
-    assert not compare.differences(*({k: v.object for k, v in r.objects.items()} for r in (first, second)))
+    assert not equality.differences(*({k: v.object for k, v in r.objects.items()} for r in (first, second)))
     random = [k.name for k in first.secrets if first.secrets[k].object != second.secrets[k].object]
     assert {"nasty-passwords", "nasty-tls", "nasty-signed", "nasty-sub"} <= set(random)
     assert "nasty-registry" not in random

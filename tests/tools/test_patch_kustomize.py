@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import ToolError
-from kasmgen.model import Object, ResourceId, by_id
-from kasmgen.steps import assemble, compare, limits, patch
+from kasmgen.kubernetes import equality
+from kasmgen.kubernetes.resources import Object, ResourceId, by_id
+from kasmgen.steps import assemble, limits, patch
 from kasmgen.tools import kustomize
 from kasmgen.yaml import documents
 from tests.tools import random_objects
@@ -68,7 +69,7 @@ def must_be_exact(base: list[Object], want: list[Object], *, json: bool) -> asse
         del wanted[key]
         del objects[next(mine for mine, other in made.becomes.items() if other == key)]
     made = assembled(objects, wanted, json=json)
-    wrong = compare.differences(wanted, built(objects, made))
+    wrong = equality.differences(wanted, built(objects, made))
     assert not wrong, explained(wrong, objects, made)
     return made
 
@@ -77,7 +78,7 @@ def assembled(base: Mapping[ResourceId, Object], want: Mapping[ResourceId, Objec
     return assemble.patched(base, want, frozenset(base) if json else frozenset())
 
 
-def explained(wrong: list[compare.Difference], objects: Mapping[ResourceId, Object], made: assemble.Assembly) -> str:
+def explained(wrong: list[equality.Difference], objects: Mapping[ResourceId, Object], made: assemble.Assembly) -> str:
     """The differences, and for the first one what the base had and what the patch said."""
     back = {other: key for key, other in made.becomes.items()}
     key = back.get(wrong[0].id, wrong[0].id)
@@ -251,7 +252,7 @@ def a_config_map(**parts: Any) -> Object:
         a_config_map(metadata={"annotations": {"internal.config.kubernetes.io/index": "1"}}),
         {**a_config_map(items=[]), "kind": "AllowList", "apiVersion": "x.io/v1"},
     ],
-    ids=lambda obj: compare.short(obj)[-30:],
+    ids=lambda obj: equality.short(obj)[-30:],
 )
 def test_what_limits_names_is_really_lost(obj: Object) -> None:
     """A limit that kustomize no longer has must go from the list."""
@@ -261,7 +262,7 @@ def test_what_limits_names_is_really_lost(obj: Object) -> None:
         got = built(objects, assemble.patched(objects, objects))
     except ToolError:
         return
-    assert compare.differences(objects, got)
+    assert equality.differences(objects, got)
 
 
 @pytest.mark.parametrize("value", ["\tfirst\n\tsecond\n", 2**53 + 1], ids=["tab", "integer"])
@@ -277,7 +278,7 @@ def test_what_json_patches_lose_is_named_merged_where_possible_and_moved_anew(va
     made = assemble.patched(objects, wanted)
     assert [d.path for d in made.beyond] == ["/more/v"]
     try:
-        assert compare.differences(wanted, built(objects, made))
+        assert equality.differences(wanted, built(objects, made))
     except ToolError as error:
         assert "tab" in str(error)
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from kasmgen import publish
 from kasmgen.errors import InputError, RepositoryError
+from kasmgen.layout import marks
 from kasmgen.publish import Changes
-from kasmgen.steps import mark
 from tests.tools import publisher
 from tests.tools.repositories import Clone, Snapshot, make, settle_home
 
@@ -25,7 +25,7 @@ CHART = "chart 1.0.0"
 
 
 def generated(text: str) -> bytes:
-    return mark.stamp(text.encode(), CHART)
+    return marks.stamp(text.encode(), CHART)
 
 
 @pytest.fixture(autouse=True)

@@ -16,20 +16,20 @@ import pytest
 
 from kasmgen import publish
 from kasmgen.errors import RepositoryError
-from kasmgen.steps import mark
+from kasmgen.layout import marks
 from tests.needs import program
 from tests.tools import publisher
 from tests.tools.repositories import Clone, Snapshot, make, settle_home
 
 OLD = {
     "kasmgen.yaml": b"kind: Project\n",
-    "base/a/x.yaml": mark.stamp(b"x: 1\n", "chart 1"),
-    "base/b/y.yaml": mark.stamp(b"y: 1\n", "chart 1"),
+    "base/a/x.yaml": marks.stamp(b"x: 1\n", "chart 1"),
+    "base/b/y.yaml": marks.stamp(b"y: 1\n", "chart 1"),
 }
 NEW = {
     "kasmgen.yaml": b"kind: Project # changed\n",
-    "base/a/x.yaml": mark.stamp(b"x: 2\n", "chart 1"),
-    "base/c/d/z.yaml": mark.stamp(b"z: 1\n", "chart 1"),
+    "base/a/x.yaml": marks.stamp(b"x: 2\n", "chart 1"),
+    "base/c/d/z.yaml": marks.stamp(b"z: 1\n", "chart 1"),
 }
 
 

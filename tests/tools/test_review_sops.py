@@ -12,7 +12,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from kasmgen.model import Object, by_id
+from kasmgen.kubernetes.resources import Object, by_id
 from kasmgen.report import html, jsonout, markdown, text
 from kasmgen.steps.review import ObjectChange, SecretChange, compare_builds, group
 from kasmgen.tools import sops

@@ -19,7 +19,7 @@ import pyrage
 import pytest
 
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps import rules, sealed
 from kasmgen.steps.recipients import Recipients
 from kasmgen.tools import sops

@@ -11,7 +11,7 @@ import pytest
 from kasmgen import config, workspace
 from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.steps import mark
+from kasmgen.layout import marks
 from tests.needs import program
 
 SEALED = """\
@@ -148,7 +148,7 @@ def test_overlays_behind_links_are_refused(project: Path) -> None:
 
 
 def test_our_files_and_those_of_people_are_told_apart(project: Path) -> None:
-    ours = mark.stamp(b"kind: X\n", "chart 1.0.0")
+    ours = marks.stamp(b"kind: X\n", "chart 1.0.0")
     overlay = write(
         project / "overlays" / "prod",
         {

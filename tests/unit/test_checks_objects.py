@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen.model import by_id
+from kasmgen.kubernetes import schema_files
+from kasmgen.kubernetes.resources import by_id
+from kasmgen.kubernetes.schema import Compiler
 from kasmgen.steps.checks import references, schemas
 from kasmgen.steps.checks.references import References
 from kasmgen.steps.checks.rule import run
 from kasmgen.steps.checks.schemas import Library, Objects
-from kasmgen.steps.checks.shapes import Compiler
-from kasmgen.tools import kubeschemas
 
 
 def obj(kind: str, name: str, version: str = "v1", namespace: str = "kasm", **fields: Any) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_namespaced_objects_name_their_namespace() -> None:
 
 @pytest.fixture(scope="module")
 def library() -> Library:
-    known = kubeschemas.load()
+    known = schema_files.load()
     return Library(known.version, known.find, known.definitions)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from kasmgen.errors import InputError, KasmgenError, ToolError
-from kasmgen.model import by_id
-from kasmgen.steps import certificates, mark
+from kasmgen.kubernetes.resources import by_id
+from kasmgen.layout import marks
+from kasmgen.steps import certificates
 from kasmgen.steps.certificates import CertificateSpec
 from kasmgen.steps.checks import builds, certs, changes, flux, generated, hygiene
 from kasmgen.steps.checks.builds import Built
@@ -27,9 +28,9 @@ def rules(table: tuple[Rule[Any], ...], context: Any) -> list[str]:
 
 # --- 1xx -----------------------------------------------------------------------
 
-FILE = mark.stamp(b"a: 1\n", "chart 1")
+FILE = marks.stamp(b"a: 1\n", "chart 1")
 EDITED = FILE + b"# mine\n"
-OTHER = mark.stamp(b"a: 2\n", "chart 1")
+OTHER = marks.stamp(b"a: 2\n", "chart 1")
 PATH = "base/x.yaml"
 
 

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps import rules as sops_rules
 from kasmgen.steps.checks import leaks, secrets
 from kasmgen.steps.checks.leaks import Known, Text

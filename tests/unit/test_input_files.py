@@ -15,7 +15,8 @@ import pytest
 from kasmgen import config
 from kasmgen.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
 from kasmgen.errors import InputError
-from kasmgen.steps import certificates, mark, secretplan, templates
+from kasmgen.layout import marks
+from kasmgen.steps import certificates, secretplan, templates
 from kasmgen.yaml import documents
 
 ROOT = Path(__file__).parents[2]
@@ -177,11 +178,11 @@ def test_schema_and_parser_refuse_the_same(kind: str, path: str, value: Any) -> 
 def test_the_page_has_every_annotation_and_the_mark() -> None:
     ours = {
         *certificates.ANNOTATIONS,
-        mark.REVISION,
+        marks.REVISION,
         secretplan.INPUTS,
         secretplan.PINNED,
         templates.ANNOTATION,
     }
     assert set(re.findall(r"kasmgen\.dev/[a-z][a-z0-9-]+", PAGE)) - {config.API_VERSION} == ours
-    line = mark.stamp(b"", "kasm-single-zone 1.16.0").decode().rpartition(":")[0]
+    line = marks.stamp(b"", "kasm-single-zone 1.16.0").decode().rpartition(":")[0]
     assert line in PAGE

@@ -11,7 +11,7 @@ import pytest
 
 from kasmgen.config import CertificateInput, Environment, Project
 from kasmgen.errors import InputError
-from kasmgen.model import Chart
+from kasmgen.kubernetes.resources import Chart
 from kasmgen.steps import certificates, kasm, profile
 from kasmgen.steps.kasm import KasmSingleZone
 from kasmgen.steps.wanted import Generate

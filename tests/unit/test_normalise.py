@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import InputError
-from kasmgen.model import Object, Render, ResourceId
+from kasmgen.kubernetes.resources import Object, Render, ResourceId
 from kasmgen.steps import normalise as n
 from kasmgen.steps.normalise import Context
 from kasmgen.yaml import documents

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.steps import passwords
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kasmgen.model import ResourceId
+from kasmgen.kubernetes.resources import ResourceId
 from kasmgen.steps import patch
 from kasmgen.steps.jsonpatch import operations
 from kasmgen.yaml import documents

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.steps import re2, rules
+from kasmgen.kubernetes import re2
+from kasmgen.steps import rules
 from kasmgen.steps.recipients import Recipients, of_metadata, of_rule
 from kasmgen.yaml import documents
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.model import Object, Rendered, ResourceId, Secret
+from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
 from kasmgen.steps import brought, certificates, passwords, secretplan, templates, wanted
 from kasmgen.steps.brought import Brought
 from kasmgen.steps.recipients import of_metadata

@@ -107,12 +107,12 @@ BOMBS = {
 READ_ALL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
-from kasmgen import yamlio
+from kasmgen.yaml import documents
 from kasmgen.errors import InputError
-from tests.unit.test_yamlio import BOMBS
+from tests.yaml.test_documents import BOMBS
 for name, (bomb, _) in BOMBS.items():
     try:
-        yamlio.load_all(bomb, "bomb")
+        documents.load_all(bomb, "bomb")
     except InputError as error:
         print(name, error.message, sep="\t")
 """

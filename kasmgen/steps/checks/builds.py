@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps import kinds, kustomization
+from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.steps import kustomization
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
@@ -115,7 +116,7 @@ def matches(target: Mapping[str, Yaml], key: ResourceId, obj: Object) -> bool:
 
 
 def _fits(pattern: str, value: str) -> bool:
-    from kasmgen.steps import re2
+    from kasmgen.kubernetes import re2
 
     try:
         return re2.compile(f"^(?:{pattern})$").search(value) is not None

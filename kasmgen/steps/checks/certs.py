@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from kasmgen.layout import paths
 from kasmgen.steps import certificates
 from kasmgen.steps.certificates import CertificateSpec
-from kasmgen.steps.checks import places
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.steps.sealed import Sealed
 
@@ -26,7 +26,7 @@ class Certificates:
         """A hit in the sealed file at `path`."""
         sealed = self.sealed[path]
         where = f" in {sealed.namespace}" if sealed.namespace else ""
-        return Hit(message, path, f"Secret {sealed.name}{where}", places.environment(path))
+        return Hit(message, path, f"Secret {sealed.name}{where}", paths.environment(path))
 
 
 def _end(sealed: Sealed) -> datetime | None:

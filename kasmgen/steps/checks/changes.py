@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kasmgen.steps.checks import places
+from kasmgen.layout import paths
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule, Severity
 from kasmgen.steps.review.changes import ObjectChange
 
@@ -23,7 +23,7 @@ def _with(risk_id: str, severity: Severity = ERROR) -> Callable[[Changes], Itera
     """Hits for the risks of this kind that are as bad as that."""
 
     def check(context: Changes) -> Iterator[Hit]:
-        path = f"{places.overlay(context.environment)}/kustomization.yaml"
+        path = f"{paths.overlay(context.environment)}/kustomization.yaml"
         for change in context.changes:
             for risk in change.risks:
                 if (risk.id, risk.severity) == (risk_id, severity):

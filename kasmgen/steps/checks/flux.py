@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps.checks import places
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.layout import paths as layout_paths
 from kasmgen.steps.checks.references import get, mappings
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.yaml.documents import Yaml
@@ -43,13 +43,13 @@ class Reconciler:
     @property
     def cluster(self) -> str:
         """The folder below `clusters/`; names are unique within a cluster, not within the repository."""
-        return places.environment(self.file)
+        return layout_paths.environment(self.file)
 
     def hit(self, message: str) -> Hit:
         """A hit in this object."""
         namespace, name = self.id
         shown = f"Kustomization {name}" + (f" in {namespace}" if namespace else "")
-        return Hit(message, self.file, shown, places.environment(self.file))
+        return Hit(message, self.file, shown, layout_paths.environment(self.file))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Flux:
 
     def environment(self, reconciler: Reconciler) -> str:
         """The environment whose overlay it reconciles, or ""."""
-        return places.environment(f"{self.place(reconciler) or ''}/")
+        return layout_paths.environment(f"{self.place(reconciler) or ''}/")
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import KasmgenError
-from kasmgen.steps import mark
-from kasmgen.steps.checks import places
+from kasmgen.layout import marks, paths
 from kasmgen.steps.checks.rule import ERROR, Hit, Rule
 
 
@@ -30,7 +29,7 @@ class Generated:
 
 
 def _hit(path: str, message: str) -> Hit:
-    return Hit(message, path, environment=places.environment(path))
+    return Hit(message, path, environment=paths.environment(path))
 
 
 def _same(present: bytes, wanted: bytes) -> bool:
@@ -39,7 +38,7 @@ def _same(present: bytes, wanted: bytes) -> bool:
 
 
 def _is_ours(content: bytes) -> bool:
-    return mark.read(content).state == "generated" or mark.is_sealed_by_us(content)
+    return marks.read(content).state == "generated" or marks.is_sealed_by_us(content)
 
 
 def inputs(generated: Generated) -> Iterator[Hit]:
@@ -49,7 +48,7 @@ def inputs(generated: Generated) -> Iterator[Hit]:
 
 def edited(generated: Generated) -> Iterator[Hit]:
     for path, content in generated.present.items():
-        if content is not None and mark.read(content).state == "edited":
+        if content is not None and marks.read(content).state == "edited":
             yield _hit(path, "the file is generated, and somebody has edited it")
 
 
@@ -62,7 +61,7 @@ def missing(generated: Generated) -> Iterator[Hit]:
 def stale(generated: Generated) -> Iterator[Hit]:
     for path, wanted in generated.planned.items():
         content = generated.present.get(path)
-        if content is None or _same(content, wanted) or mark.read(content).state == "edited":
+        if content is None or _same(content, wanted) or marks.read(content).state == "edited":
             continue
         if _is_ours(wanted) and not _is_ours(content):
             yield _hit(path, "a file that kasmgen did not make stands where a generated one must be")
@@ -72,7 +71,7 @@ def stale(generated: Generated) -> Iterator[Hit]:
 
 def left_over(generated: Generated) -> Iterator[Hit]:
     for path, content in generated.present.items():
-        if path not in generated.planned and content is not None and mark.read(content).state == "generated":
+        if path not in generated.planned and content is not None and marks.read(content).state == "generated":
             yield _hit(path, "the file is generated, and nothing asks for it any longer")
 
 
@@ -82,14 +81,14 @@ def secrets(generated: Generated) -> Iterator[Hit]:
 
 def orphans(generated: Generated) -> Iterator[Hit]:
     for path, applied in generated.orphans.items():
-        overlay = places.overlay(places.environment(path))
+        overlay = paths.overlay(paths.environment(path))
         if applied:
             what = f"Flux still applies {overlay}, but nobody renders or checks that any more"
             step = f"restore {overlay}/environment.yaml; or remove {path} and {overlay}, once the deployment may go"
         else:
             what = "its overlay is gone; removing it, too, makes Flux delete the deployment"
             step = f"restore {overlay}; or remove {path}, once the deployment may go"
-        yield Hit(f"{overlay}/environment.yaml is not there: {what}", path, "", places.environment(path), 0, step)
+        yield Hit(f"{overlay}/environment.yaml is not there: {what}", path, "", paths.environment(path), 0, step)
 
 
 _RENDER = "run `kasmgen render` and commit what it changes"

@@ -7,13 +7,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kasmgen import config
-from kasmgen.steps.checks import places
+from kasmgen.layout import paths
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.yaml.documents import Yaml
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-_OURS = (f"{config.BASE}/", f"{config.OVERLAYS}/", f"{config.CLUSTERS}/")
+_OURS = (f"{paths.BASE}/", f"{paths.OVERLAYS}/", f"{paths.CLUSTERS}/")
 _REMOTE = re.compile(
     r"^(?:[a-z][a-z0-9+.-]*://|git::|git@|[\w.-]+@[\w.-]+:|(?:github|gitlab)\.com[/:])|\?(?:.*&)?ref=", re.I
 )
@@ -45,7 +44,7 @@ class Tree:
 
 
 def _hit(path: str, message: str) -> Hit:
-    return Hit(message, path, environment=places.environment(path))
+    return Hit(message, path, environment=paths.environment(path))
 
 
 def references(kustomization: Mapping[str, Yaml]) -> Iterator[str]:
@@ -79,7 +78,7 @@ def local(tree: Tree) -> Iterator[tuple[str, str, str]]:
 
 def links(tree: Tree) -> Iterator[Hit]:
     for path, target in tree.links.items():
-        if path.startswith(_OURS) or path in (config.BASE, config.OVERLAYS, config.CLUSTERS):
+        if path.startswith(_OURS) or path in (paths.BASE, paths.OVERLAYS, paths.CLUSTERS):
             yield _hit(path, f"it is a symbolic link to {target}")
 
 

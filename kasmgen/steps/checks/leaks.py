@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError
-from kasmgen.model import Secret
-from kasmgen.steps.checks import places
+from kasmgen.kubernetes.resources import Secret
+from kasmgen.layout import paths as layout_paths
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.yaml import documents as yaml_documents
 
@@ -56,9 +56,9 @@ def may_hold_secret(content: bytes) -> bool:
 
 
 def plain_secret(text: Text) -> Iterator[Hit]:
-    if text.object or text.content is None or text.in_chart or not places.is_yaml(text.path):
+    if text.object or text.content is None or text.in_chart or not layout_paths.is_yaml(text.path):
         return
-    if places.environment_of_sealed(text.path) or not may_hold_secret(text.content):
+    if layout_paths.environment_of_sealed(text.path) or not may_hold_secret(text.content):
         return
     try:
         documents = yaml_documents.load_all(text.content.decode("utf-8"), text.path)
@@ -130,7 +130,7 @@ def mask(text: Text) -> Iterator[Hit]:
     if text.object:
         if _MASKED_VALUE.fullmatch(content.strip()):
             yield text.hit("is a mask and not a value")
-    elif places.is_yaml(text.path) or text.path.endswith((".env", ".properties")):
+    elif layout_paths.is_yaml(text.path) or text.path.endswith((".env", ".properties")):
         found = _MASK.search(content) if not text.in_chart else None
         if found:
             yield text.hit("holds a mask where a value should be", found.start())
@@ -174,7 +174,7 @@ def known_value(text: Text) -> Iterator[Hit]:
         not content
         or known is None
         or not known.probes
-        or (places.environment_of_sealed(text.path) and not text.object)
+        or (layout_paths.environment_of_sealed(text.path) and not text.object)
     ):
         return
     told: set[str] = set()
@@ -196,7 +196,7 @@ def too_large(text: Text) -> Iterator[Hit]:
 
 def values_of(objects: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str, bytes]]:
     """(object, field, value) of everything in ConfigMaps and in environment variables of containers."""
-    from kasmgen.steps import kinds
+    from kasmgen.kubernetes import kinds
 
     for obj in objects:
         shown = _shown(obj)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps import kinds
+from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.yaml.documents import Yaml
 

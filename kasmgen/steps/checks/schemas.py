@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.kubernetes.schema import Check, Compiler
 from kasmgen.steps.checks.references import get, mappings
 from kasmgen.steps.checks.rule import ERROR, Hit, Rule
-from kasmgen.steps.checks.shapes import Check, Compiler
 from kasmgen.yaml.documents import Yaml
 
 BUILT_IN = frozenset(

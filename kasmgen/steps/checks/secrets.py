@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError, KasmgenError, SecretError
+from kasmgen.layout import paths as layout_paths
 from kasmgen.steps import rules as sops_rules
 from kasmgen.steps import sealed as sealing
-from kasmgen.steps.checks import places
 from kasmgen.steps.checks.rule import ERROR, Hit, Rule
 from kasmgen.steps.sealed import Sealed
 from kasmgen.yaml import documents as yaml_documents
@@ -26,7 +26,7 @@ class SealedFile:
     @property
     def environment(self) -> str:
         """The environment below whose `secrets/` it stands, or ""."""
-        return places.environment_of_sealed(self.path)
+        return layout_paths.environment_of_sealed(self.path)
 
     @property
     def object(self) -> str:
@@ -129,7 +129,7 @@ def unlisted(tree: SecretTree) -> Iterator[Hit]:
         if not file.environment:
             continue
         listed = tree.resources.get(file.environment, frozenset())
-        inside = file.path.removeprefix(f"{places.overlay(file.environment)}/")
+        inside = file.path.removeprefix(f"{layout_paths.overlay(file.environment)}/")
         if inside not in listed and not any(inside.startswith(f"{entry.rstrip('/')}/") for entry in listed):
             yield _hit(file, f"overlays/{file.environment}/kustomization.yaml does not list {inside}")
 
@@ -138,7 +138,7 @@ def shadows_plain(tree: SecretTree) -> Iterator[Hit]:
     for file, sealed in tree.readable:
         for place in ((sealed.namespace, sealed.name), ("", sealed.name)):
             other = tree.plain.get(place)
-            if other and places.environment(other) in ("", file.environment):
+            if other and layout_paths.environment(other) in ("", file.environment):
                 yield _hit(file, f"{other} holds a Secret of the same name in clear")
                 break
 

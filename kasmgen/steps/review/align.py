@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from kasmgen.model import Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.yaml.documents import Yaml
 
 _MOST_COMPARED = 4_000_000

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.yaml.documents import Yaml
 
 Severity = Literal["info", "warning", "error"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps.review.changes import FieldChange, ObjectChange
 from kasmgen.steps.review.fields import apply, compare, quickly_same
 from kasmgen.steps.review.guard import known_values, reveal, wrap

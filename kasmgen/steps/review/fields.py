@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review import align
 from kasmgen.steps.review.changes import FieldChange, Key, Step
 from kasmgen.steps.review.listkeys import common_keys, key_of, order_matters

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kasmgen.model import ResourceId, Secret
+from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.steps.review.changes import SEVERITIES, ObjectChange, Risk, Severity
 from kasmgen.steps.review.guard import SECTIONS
 from kasmgen.steps.review.secrets import public_part

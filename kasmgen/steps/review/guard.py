@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
-from kasmgen.model import Object, Secret
+from kasmgen.kubernetes.resources import Object, Secret
 from kasmgen.yaml.documents import Yaml
 
 SECTIONS = ("data", "stringData")

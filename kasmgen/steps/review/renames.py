@@ -6,7 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
-from kasmgen.model import Object, ResourceId, Secret
+from kasmgen.kubernetes.resources import Object, ResourceId, Secret
 from kasmgen.steps.review.noise import is_hash_rename
 from kasmgen.yaml.documents import Yaml
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kasmgen.errors import InputError
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps import certificates
 from kasmgen.steps.recipients import of_metadata
 from kasmgen.steps.review.changes import Certificate, KeyState, SecretChange

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import get, items, kept_by_flux, mapping, pod_spec, short, whole
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.review.fields import same
-from kasmgen.steps.risks.reading import get, items, kept_by_flux, mapping, pod_spec, short, whole
 from kasmgen.yaml.documents import Yaml
 
 _DATABASES = (

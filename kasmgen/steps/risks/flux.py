@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import get, kept_by_flux
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
-from kasmgen.steps.risks.reading import get, kept_by_flux
 
 
 def pruned(change: ObjectChange) -> Iterator[Risk]:

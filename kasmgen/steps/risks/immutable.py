@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import flux_setting, get, short
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import FieldChange, ObjectChange, Risk
 from kasmgen.steps.review.fields import same
-from kasmgen.steps.risks.reading import flux_setting, get, short
 from kasmgen.yaml.documents import Yaml
 
 _STATEFULSET_MUTABLE = (

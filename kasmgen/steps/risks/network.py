@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import containers, get, items, mapping, pod_spec, short, texts
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.review.fields import same
-from kasmgen.steps.risks.reading import containers, get, items, mapping, pod_spec, short, texts
 
 _OPEN_TYPES = ("LoadBalancer", "NodePort")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps import kinds
+from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.fields import by_name, get, items, mapping, pod_spec, short, whole
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps.review.changes import ObjectChange, Risk, path_text
 from kasmgen.steps.review.fields import same
 from kasmgen.steps.review.noise import CHECKSUM
 from kasmgen.steps.risks.context import Context
-from kasmgen.steps.risks.reading import by_name, get, items, mapping, pod_spec, short, whole
 
 # Changes when, and only when, the content of a Secret does that the pods use.
 _SECRETS = "kasmgen.dev/secrets"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from kasmgen.model import Object, ResourceId
-from kasmgen.steps import kinds
+from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.fields import get, kept_by_flux, short
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.risks import selectors, traffic
 from kasmgen.steps.risks.context import Context
-from kasmgen.steps.risks.reading import get, kept_by_flux, short
 from kasmgen.steps.risks.selectors import Selector
 from kasmgen.yaml.documents import Yaml
 

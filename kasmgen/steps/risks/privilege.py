@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import by_name, containers, get, items, mapping, pod_spec, short, texts
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
-from kasmgen.steps.risks.reading import by_name, containers, get, items, mapping, pod_spec, short, texts
 from kasmgen.yaml.documents import Yaml
 
 _HOST = {"hostPID": "see the node's processes", "hostIPC": "share the node's memory"}

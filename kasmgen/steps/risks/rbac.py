@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import items, mapping, short, texts
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
-from kasmgen.steps.risks.reading import items, mapping, short, texts
 
 _Right = tuple[str, str, str, str]
 """(API group, resource, name, verb), with "*" for any."""

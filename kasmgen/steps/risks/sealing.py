@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kasmgen.kubernetes.fields import short
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.review.guard import is_sealed
-from kasmgen.steps.risks.reading import short
 
 
 def secrets(change: ObjectChange) -> Iterator[Risk]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kasmgen.steps.risks.reading import get, items, mapping, texts
+from kasmgen.kubernetes.fields import get, items, mapping, texts
 from kasmgen.yaml.documents import Yaml
 
 _IN, _NOT_IN, _EXISTS, _ABSENT = "In", "NotIn", "Exists", "DoesNotExist"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.fields import get, mapping, texts
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.risks import selectors
-from kasmgen.steps.risks.reading import get, mapping, texts
 from kasmgen.steps.risks.selectors import Selector
 from kasmgen.yaml.documents import Yaml
 

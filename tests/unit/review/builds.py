@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from kasmgen.model import Object, ResourceId, by_id
+from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 
 Build = dict[ResourceId, Object]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review import ObjectChange, Report, compare_builds, group
 from kasmgen.steps.risks import Context, assess
 from tests.unit.review.builds import build, deployment, edited, plain, sealed, statefulset

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps.review import fields
 from kasmgen.steps.review.changes import FieldChange, ObjectChange
 from kasmgen.steps.review.compare import apply_changes, compare_builds

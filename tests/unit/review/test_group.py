@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review import Report, compare_builds, group
 from kasmgen.steps.review.changes import ObjectChange
 from tests.unit.review.builds import build, deployment, edited, plain, sealed

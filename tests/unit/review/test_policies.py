@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.compare import compare_builds
 from kasmgen.steps.risks import Context, assess, selectors, traffic
 from tests.unit.review.builds import build, deployment, plain

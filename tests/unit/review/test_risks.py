@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.compare import compare_builds
 from kasmgen.steps.risks import TITLES, Context, assess
 from tests.unit.review.builds import Build, build, deployment, edited, pairs_of_builds, plain, sealed, statefulset

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from kasmgen.model import Object, Secret
+from kasmgen.kubernetes.resources import Object, Secret
 from kasmgen.steps.review.changes import ObjectChange, SecretChange
 from kasmgen.steps.review.compare import compare_builds
 from kasmgen.steps.review.guard import known_values, masker, wrap

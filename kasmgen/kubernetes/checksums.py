@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kasmgen.model import Note, Object, Render, ResourceId
+from kasmgen.kubernetes.resources import Note, Object, Render, ResourceId
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml
 

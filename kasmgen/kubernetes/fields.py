@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kasmgen.model import Object
-from kasmgen.steps import kinds
+from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
 FLUX = "kustomize.toolkit.fluxcd.io/"

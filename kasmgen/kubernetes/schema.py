@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-from kasmgen.steps import re2
+from kasmgen.kubernetes import re2
 from kasmgen.yaml.documents import Yaml
 
 Problems: TypeAlias = Iterator[tuple[str, str]]

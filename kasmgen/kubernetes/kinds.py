@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from kasmgen.model import Object
+from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
 # Kinds without a namespace by group: those of Kubernetes itself (kubectl api-resources --namespaced=false),
@@ -157,3 +157,18 @@ def _references(pod_spec: Yaml) -> Iterator[tuple[Yaml, str]]:
             yield value_from.get("secretKeyRef") if isinstance(value_from, dict) else None, "name"
         for source in _items(container, "envFrom"):
             yield source.get("secretRef"), "name"
+
+
+def with_template(obj: Object, change: Callable[[dict[str, Yaml]], dict[str, Yaml]]) -> Object:
+    """`obj` with its pod template put through `change`; `obj` itself where it has none."""
+    template = pod_template(obj)
+    if template is None:
+        return obj
+    if template is obj:
+        return change(obj)
+    spec = obj["spec"]
+    if obj.get("kind") == "CronJob":
+        job = spec["jobTemplate"]
+        job = {**job, "spec": {**job["spec"], "template": change(template)}}
+        return {**obj, "spec": {**spec, "jobTemplate": job}}
+    return {**obj, "spec": {**spec, "template": change(template)}}

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from kasmgen.errors import InputError
-from kasmgen.model import Note, Render, Rendered, ResourceId, Secret, by_id
+from kasmgen.kubernetes.resources import Note, Render, Rendered, ResourceId, Secret, by_id
 
 
 def test_the_version_is_no_part_of_an_identity_and_the_group_is() -> None:

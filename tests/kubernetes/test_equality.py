@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kasmgen.model import ResourceId
-from kasmgen.steps import compare, limits
+from kasmgen.kubernetes import equality
+from kasmgen.kubernetes.resources import ResourceId
+from kasmgen.steps import limits
 
 ID = ResourceId("ConfigMap", "kasm", "c")
 
@@ -18,26 +19,26 @@ ID = ResourceId("ConfigMap", "kasm", "c")
     list(itertools.combinations([1, "1", True, None, "", 0, False, [], {}, "true", "null", 1.5], 2)),
 )
 def test_values_of_different_type_are_never_equal(a: Any, b: Any) -> None:
-    assert not compare.equal(a, b)
-    assert not compare.equal({"k": [a]}, {"k": [b]})
+    assert not equality.equal(a, b)
+    assert not equality.equal({"k": [a]}, {"k": [b]})
 
 
 @pytest.mark.parametrize("value", [1, "1", True, None, 1.5, [1, [2]], {"a": {"b": [None]}}, {}, []])
 def test_every_value_equals_itself(value: Any) -> None:
-    assert compare.equal(value, value)
+    assert equality.equal(value, value)
 
 
 def test_a_whole_float_is_the_integer_that_kubernetes_reads() -> None:
-    assert compare.equal(1.0, 1)
+    assert equality.equal(1.0, 1)
 
 
 def test_the_order_of_lists_counts_and_that_of_mappings_does_not() -> None:
-    assert not compare.equal([1, 2], [2, 1])
-    assert compare.equal({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert not equality.equal([1, 2], [2, 1])
+    assert equality.equal({"a": 1, "b": 2}, {"b": 2, "a": 1})
 
 
 def found(want: Any, got: Any) -> list[tuple[str, str]]:
-    return [(d.path, d.detail) for d in compare.differences({ID: want}, {ID: got})]
+    return [(d.path, d.detail) for d in equality.differences({ID: want}, {ID: got})]
 
 
 def test_equal_objects_have_no_differences() -> None:
@@ -79,7 +80,7 @@ def test_long_values_are_shortened() -> None:
 
 def test_whole_objects_that_are_missing_or_too_many_are_named() -> None:
     other = ResourceId("Service", "kasm", "s")
-    assert [str(d) for d in compare.differences({ID: {}}, {other: {}})] == [
+    assert [str(d) for d in equality.differences({ID: {}}, {other: {}})] == [
         "ConfigMap c in kasm: is missing",
         "Service s in kasm: should not be there",
     ]
@@ -88,7 +89,7 @@ def test_whole_objects_that_are_missing_or_too_many_are_named() -> None:
 def test_every_difference_is_found_by_equal_too() -> None:
     values = [1, True, "1", None, [], {}, [1], [True], {"a": 1}, {"a": None}, [1, 2], [2, 1]]
     for a, b in itertools.product(values, repeat=2):
-        assert bool(found({"v": a}, {"v": b})) == (not compare.equal(a, b))
+        assert bool(found({"v": a}, {"v": b})) == (not equality.equal(a, b))
 
 
 def object_with(**parts: Any) -> Any:

@@ -1,15 +1,19 @@
-"""Which part of a project a path belongs to."""
+"""Where the files of a project stand, and which part of it a path belongs to."""
 
 from __future__ import annotations
 
 import re
 
-from kasmgen import config
-
+PROJECT_FILE = "kasmgen.yaml"
+SOPS_FILE = ".sops.yaml"
+BASE = "base"
+OVERLAYS = "overlays"
+CLUSTERS = "clusters"
+ENVIRONMENT_FILE = "environment.yaml"
 SEALED_SUFFIX = ".sops.yaml"
 
-_SEALED = re.compile(rf"{config.OVERLAYS}/([^/]+)/secrets/[^/]+\.sops\.yaml")
-_OWNED = re.compile(rf"(?:{config.OVERLAYS}|{config.CLUSTERS})/([^/]+)/")
+_SEALED = re.compile(rf"{OVERLAYS}/([^/]+)/secrets/[^/]+\.sops\.yaml")
+_OWNED = re.compile(rf"(?:{OVERLAYS}|{CLUSTERS})/([^/]+)/")
 
 
 def environment(path: str) -> str:
@@ -26,7 +30,7 @@ def environment_of_sealed(path: str) -> str:
 
 def overlay(name: str) -> str:
     """The directory of an environment's overlay."""
-    return f"{config.OVERLAYS}/{name}"
+    return f"{OVERLAYS}/{name}"
 
 
 def is_yaml(path: str) -> bool:

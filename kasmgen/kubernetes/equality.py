@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kasmgen.model import Object, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.yaml.documents import Yaml
 
 _SHOWN = 60

@@ -1,0 +1,1 @@
+"""What Kubernetes knows: objects and their identity, kinds, fields, equality, schemas."""

@@ -1,0 +1,1 @@
+"""The generated repository: where files stand, and which of them are ours."""
