@@ -16,7 +16,8 @@ from bench.scratch import Scratch, program, resize
 from bench.scratch import scratch as make_scratch
 from kasmgen import rendering, workspace
 from kasmgen.layout import paths
-from kasmgen.tools import charts, kustomize, sops
+from kasmgen.programs import kustomize, sops
+from kasmgen.tools import charts
 
 HERE = Path(__file__).parent
 MB = 1e6

@@ -7,7 +7,8 @@ import platform
 from importlib import metadata
 
 from kasmgen import __version__
-from kasmgen.tools import git, helm, kustomize, sops
+from kasmgen.programs import helm, kustomize, sops
+from kasmgen.tools import git
 
 
 def facts() -> dict[str, str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from kasmgen import config
 from kasmgen.config import Environment
 from kasmgen.layout import paths
+from kasmgen.programs import age
 from kasmgen.steps import rules
-from kasmgen.tools import agekeys
 
 SIZES = config.SIZES
 _CLEARED = ("SOPS_", "GIT_", "XDG_", "NO_COLOR", "PYTHON")
@@ -119,7 +119,7 @@ def scratch(directory: Path) -> Scratch:
     (home / ".gitconfig").write_text(_GIT)
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_CLEARED)}
     env = {**kept, "HOME": str(home), "TMPDIR": str(home / "tmp"), "GIT_CONFIG_NOSYSTEM": "1"}
-    recipient, _ = agekeys.generate()
+    recipient, _ = age.generate()
     return Scratch(directory, recipient, env)
 
 

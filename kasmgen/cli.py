@@ -33,9 +33,9 @@ Function = Callable[..., Any]
 
 def _command(name: str, *, renders: bool = False) -> Any:
     if renders:
-        from kasmgen.tools import helmlib
+        from kasmgen.programs import libhelm
 
-        helmlib.begin()
+        libhelm.begin()
     return importlib.import_module(f"kasmgen.commands.{name}")
 
 

@@ -17,6 +17,7 @@ from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
 from kasmgen.layout import paths
+from kasmgen.programs import kustomize
 from kasmgen.steps import (
     brought,
     certificates,
@@ -31,7 +32,6 @@ from kasmgen.steps import (
 from kasmgen.steps.brought import Brought
 from kasmgen.steps.secretplan import Plan, Sources
 from kasmgen.steps.wanted import WantedSecret
-from kasmgen.tools import kustomize
 from kasmgen.workspace import EnvironmentFiles, Workspace
 
 Progress = Callable[[str], None]

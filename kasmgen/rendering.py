@@ -16,8 +16,9 @@ from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Chart, Render
 from kasmgen.layout import paths
+from kasmgen.programs import helm
 from kasmgen.steps import clear, normalise, profile, schema
-from kasmgen.tools import charts, helm
+from kasmgen.tools import charts
 from kasmgen.workspace import Workspace
 from kasmgen.yaml import mappings
 from kasmgen.yaml.cache import ParseCache

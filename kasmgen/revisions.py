@@ -18,8 +18,9 @@ from kasmgen import verify
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths as layout_paths
+from kasmgen.programs import kustomize
 from kasmgen.steps import closure
-from kasmgen.tools import git, gitindex, history, kustomize
+from kasmgen.tools import git, gitindex, history
 from kasmgen.yaml import aliases
 from kasmgen.yaml.cache import ParseCache
 

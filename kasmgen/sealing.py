@@ -7,9 +7,9 @@ from concurrent.futures import Future
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
+from kasmgen.programs import sops
 from kasmgen.steps import certificates, rules, sealed, secretplan
 from kasmgen.steps.secretplan import INPUTS, REVISION, Plan, Sources
-from kasmgen.tools import sops
 from kasmgen.yaml import edit
 
 Keys = Mapping[str, "Future[certificates.PrivateKey]"]

@@ -12,10 +12,11 @@ from pathlib import Path
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
+from kasmgen.programs import age, sops
 from kasmgen.steps import sealed as sealing
 from kasmgen.steps.checks import flux, hygiene, leaks, secrets
 from kasmgen.steps.checks.rule import Finding, run
-from kasmgen.tools import git, gitindex, identities, sops
+from kasmgen.tools import git, gitindex
 from kasmgen.yaml import documents as yaml_documents
 
 _PARALLEL = min(8, (os.cpu_count() or 2) + 1)
@@ -109,7 +110,7 @@ def look(repo: git.Repository, root: Path, *, keys: bool) -> Survey:
 
 
 def _open(survey: Survey, sealed: tuple[secrets.SealedFile, ...]) -> Opened:
-    held = identities.recipients()
+    held = age.recipients()
     mine = [file for file in sealed if file.sealed and _fits(file.sealed, held)]
     if not mine:
         return Opened()

@@ -11,8 +11,9 @@ from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths
+from kasmgen.programs import kustomize
 from kasmgen.steps import limits
-from kasmgen.tools import git, kustomize
+from kasmgen.tools import git
 from kasmgen.yaml.cache import ParseCache
 
 

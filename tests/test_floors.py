@@ -38,7 +38,7 @@ FLOORS = (
     ("cli", "__main__"),
 )
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
-DOOR = next(name for name in ("kasmgen.programs.process", "kasmgen.proc") if name in FILES)
+DOOR = next(name for name in ("kasmgen.programs.process", "kasmgen.programs.process") if name in FILES)
 HEAVY = ("ruamel.yaml", "yaml", "cryptography", "git", "rich", "helm_python", "pyrage", "kubernetes_validate")
 
 

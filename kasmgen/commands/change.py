@@ -13,9 +13,10 @@ from kasmgen import __version__, publish
 from kasmgen import workspace as workspaces
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.pipeline import Result
+from kasmgen.programs import helm, kustomize, sops
 from kasmgen.steps import certificates
 from kasmgen.steps.secretplan import Sources
-from kasmgen.tools import git, gitindex, helm, kustomize, sops
+from kasmgen.tools import git, gitindex
 from kasmgen.workspace import Workspace
 
 

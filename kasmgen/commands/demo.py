@@ -10,7 +10,8 @@ from pathlib import Path
 from kasmgen.commands import env_add, init
 from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
-from kasmgen.tools import agekeys, git, history, kustomize
+from kasmgen.programs import age, kustomize
+from kasmgen.tools import git, history
 from kasmgen.yaml import documents as yaml_documents
 
 
@@ -57,7 +58,7 @@ def run(directory: Path) -> Demo:
     # A machine without a Git identity can still look at the demo.
     git.configure(repo, "user.name", "Demo")
     git.configure(repo, "user.email", "demo@example.com")
-    recipient, _ = agekeys.generate()
+    recipient, _ = age.generate()
     init.run(init.Request(root, recipients=[recipient]), Options())
     env_add.run(root, env_add.Request("staging", "kasm.staging.example.com"), Options())
     prod = env_add.Request("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")

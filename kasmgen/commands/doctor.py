@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kasmgen import __version__, workspace
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.tools import agekeys, git, helm, kustomize, sops
+from kasmgen.programs import age, helm, kustomize, sops
+from kasmgen.tools import git
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _sops() -> Finding:
 
 
 def _key_file() -> Finding:
-    path = agekeys.key_file()
+    path = age.key_file()
     if not path.exists():
         return Finding("age key file", True, "", f"{path}: none; only decrypting needs one")
     if path.stat().st_mode & 0o077:

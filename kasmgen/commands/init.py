@@ -18,8 +18,9 @@ from kasmgen.config import ChartRef, Project
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
+from kasmgen.programs import age as programs_age
 from kasmgen.steps import clear, flux, layout, rules
-from kasmgen.tools import agekeys, charts, git
+from kasmgen.tools import charts, git
 from kasmgen.workspace import read_bytes, read_text
 from kasmgen.yaml.documents import Yaml
 
@@ -49,7 +50,7 @@ def run(request: Request, options: Options) -> Outcome:
     _refuse_nested(root.resolve())
     project = _project(request)
     recipients = [rules.check_recipient(text) for text in request.recipients]
-    key = agekeys.generate() if request.generate_key else None
+    key = programs_age.generate() if request.generate_key else None
     if key:
         recipients.append(key[0])
     repo, made = _repository(root, options)
@@ -189,9 +190,9 @@ def _kept_key(repo: git.Repository, key: tuple[str, Secret] | None) -> Iterator[
     if key is None:
         yield
         return
-    path = agekeys.key_file()
+    path = programs_age.key_file()
     before = path.stat().st_size if path.exists() else 0
-    agekeys.append_identity(path, *key, datetime.now(UTC), outside=repo.root)
+    programs_age.append_identity(path, *key, datetime.now(UTC), outside=repo.root)
     try:
         yield
     except BaseException:
@@ -255,7 +256,7 @@ def _sops_config(root: Path, recipients: Sequence[str]) -> bytes:
 def _next_steps(key: tuple[str, Secret] | None, recipients: Sequence[str]) -> tuple[str, ...]:
     steps: list[str] = []
     if key:
-        path = agekeys.key_file()
+        path = programs_age.key_file()
         steps += [
             f"your public key: {key[0]} (the private one is in {path}; back it up)",
             bootstrap_command(path, key[0]),
@@ -282,4 +283,4 @@ def bootstrap_step(recipients: Sequence[str]) -> str:
     age = [item for item in recipients if item.startswith("age1")]
     if not age:
         return f"give the cluster a key that opens the Secrets (recipients: {', '.join(recipients)})"
-    return f"give the cluster its key, once: {bootstrap_command(agekeys.key_file(), age[0])}"
+    return f"give the cluster its key, once: {bootstrap_command(programs_age.key_file(), age[0])}"

@@ -9,9 +9,9 @@ from kasmgen import names
 from kasmgen.commands.render import select
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
+from kasmgen.programs import sops
 from kasmgen.steps import sealed
 from kasmgen.steps.secretplan import Existing
-from kasmgen.tools import sops
 from kasmgen.workspace import EnvironmentFiles, load
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kasmgen import proc
 from kasmgen.errors import InputError, RepositoryError, ToolError
+from kasmgen.programs import process
 
 LEAST = (2, 23)
 """The oldest git that knows every option used here."""
@@ -82,7 +82,7 @@ class State:
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """What git is started with: no variables of sops, none that a hook was given, and `extra`."""
-    kept = {k: v for k, v in proc.clean_environment().items() if k not in _OF_HOOKS}
+    kept = {k: v for k, v in process.clean_environment().items() if k not in _OF_HOOKS}
     return {**kept, **(extra or {})}
 
 
@@ -92,13 +92,13 @@ def run(
     stdin: bytes | None = None,
     ok: Sequence[int] = (0,),
     extra: Mapping[str, str] | None = None,
-) -> proc.Result:
+) -> process.Result:
     """Run git for something that runs no hook: in English, without locks for mere reading.
 
     extra: environment variables. Raises RepositoryError for an exit code that is not `ok`.
     """
     settled = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(extra or {})}
-    done = proc.run("git", "-C", str(where), *args, stdin=stdin, ok=ANY, env=environment(settled))
+    done = process.run("git", "-C", str(where), *args, stdin=stdin, ok=ANY, env=environment(settled))
     if done.code not in ok:
         said = complaint(done)
         raise RepositoryError(f"git {args[0]} failed in {where}: {said}", hint=room(said))
@@ -111,7 +111,7 @@ def room(said: str, otherwise: str = "") -> str:
     return "make room on the disk, then run the command again" if any(text in said for text in full) else otherwise
 
 
-def complaint(done: proc.Result) -> str:
+def complaint(done: process.Result) -> str:
     """What git and its hooks said, shortened; the exit code if they said nothing."""
     text = b"\n".join(part.strip() for part in (done.stdout, done.stderr) if part.strip())
     said = text.decode("utf-8", "replace")
@@ -120,7 +120,7 @@ def complaint(done: proc.Result) -> str:
     return said if len(said) <= 2000 else said[:1000] + " ... " + said[-1000:]
 
 
-def line_of(done: proc.Result) -> str:
+def line_of(done: process.Result) -> str:
     """The output without its newline."""
     return os.fsdecode(done.stdout.removesuffix(b"\n"))
 
@@ -137,7 +137,7 @@ def nul(paths: Iterable[str]) -> bytes:
 
 def version() -> str:
     """The version of the git program, such as "2.39.5". Raises ToolError if there is none or it is too old."""
-    done = proc.run("git", "--version")
+    done = process.run("git", "--version")
     text = done.stdout.decode("utf-8", "replace").split()[2]
     numbers = [int(part) for part in text.split(".")[:2] if part.isdigit()]
     if tuple(numbers) < LEAST:
@@ -180,7 +180,7 @@ def _existing(start: Path) -> Path:
     return place
 
 
-def _check_absent(place: Path, done: proc.Result) -> None:
+def _check_absent(place: Path, done: process.Result) -> None:
     said = complaint(done)
     if "dubious ownership" in said or "unsafe repository" in said:
         raise RepositoryError(
@@ -490,7 +490,7 @@ def push(repo: Repository) -> None:
         raise RepositoryError("--push: HEAD is detached", hint="--branch NAME makes a branch")
     to = destination(repo, name)
     options = ("-q", *(("-u",) if to.new else ()), to.remote, f"refs/heads/{name}:{to.ref}")
-    done = proc.run("git", "-C", str(repo.root), "push", *options, ok=ANY, env=environment(), timeout=HOOK_SECONDS)
+    done = process.run("git", "-C", str(repo.root), "push", *options, ok=ANY, env=environment(), timeout=HOOK_SECONDS)
     if done.code:
         raise RepositoryError(
             f"committed, but git could not push to {to.remote}: {complaint(done)}",

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from kasmgen import proc
 from kasmgen.errors import RepositoryError
+from kasmgen.programs import process
 from kasmgen.tools import files, git
 
 OWN = "kasmgen"
@@ -75,7 +75,7 @@ def _commit(repo: git.Repository, index: Path, before: str | None, message: str)
     become = ("sh", "-c", 'echo $$ >"$0" && exec "$@"', str(index.parent / "pid"))
     command = ("git", "-C", str(repo.root), "commit", "-q", "-F", "-")
     environment = git.environment({"GIT_INDEX_FILE": str(index)})
-    done = proc.run(*become, *command, stdin=message.encode(), env=environment, ok=git.ANY, timeout=git.HOOK_SECONDS)
+    done = process.run(*become, *command, stdin=message.encode(), env=environment, ok=git.ANY, timeout=git.HOOK_SECONDS)
     after = git.head(repo)
     if after is None or after == before or (done.code and not _is_ours(repo, index, before, after)):
         said = git.complaint(done)

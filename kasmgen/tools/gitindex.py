@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kasmgen import proc
 from kasmgen.errors import RepositoryError
+from kasmgen.programs import process
 from kasmgen.tools.git import Repository
 
 LINK = "120000"
@@ -28,7 +28,7 @@ class Entry:
 
 
 def _environment(repo: Repository) -> dict[str, str]:
-    kept = {key: value for key, value in proc.clean_environment().items() if not key.startswith("GIT_")}
+    kept = {key: value for key, value in process.clean_environment().items() if not key.startswith("GIT_")}
     index = os.environ.get("GIT_INDEX_FILE")
     if index and Path(index).absolute().resolve().is_relative_to(repo.git_dir):
         kept["GIT_INDEX_FILE"] = str(Path(index).absolute())
@@ -36,7 +36,7 @@ def _environment(repo: Repository) -> dict[str, str]:
 
 
 def _git(repo: Repository, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> bytes:
-    done = proc.run("git", "-C", str(repo.root), *args, stdin=stdin, ok=range(256), env=_environment(repo))
+    done = process.run("git", "-C", str(repo.root), *args, stdin=stdin, ok=range(256), env=_environment(repo))
     if done.code not in ok:
         said = done.stderr.decode("utf-8", "replace").strip()[:1000]
         raise RepositoryError(f"git {args[0]} failed in {repo.root}: {said or f'exit code {done.code}'}")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kasmgen.commands import diff
-from kasmgen.tools import kustomize
+from kasmgen.programs import kustomize
 from kasmgen.yaml import documents
 from tests.e2e.conftest import Machine
 from tests.e2e.diffing import (

@@ -21,9 +21,10 @@ from kasmgen import overlays, rendering, verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import KasmgenError
 from kasmgen.kubernetes.resources import Render
+from kasmgen.programs import kustomize
 from kasmgen.steps import certificates, layout
 from kasmgen.steps.secretplan import Sources
-from kasmgen.tools import git, kustomize
+from kasmgen.tools import git
 from kasmgen.workspace import EnvironmentFiles, Workspace
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"

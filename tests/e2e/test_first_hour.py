@@ -167,6 +167,6 @@ def _bundled() -> str:
 
 
 def _kubectl() -> str:
-    from kasmgen.tools import kustomize
+    from kasmgen.programs import kustomize
 
     return str(kustomize.locate().path)

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from kasmgen import cli
-from kasmgen.tools import kustomize
+from kasmgen.programs import kustomize
 from tests.e2e.conftest import Machine, make_machine
 
 KUBECTL = kustomize.locate().path

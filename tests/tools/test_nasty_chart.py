@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Chart, Object, Render, ResourceId
+from kasmgen.programs import helm
 from kasmgen.steps import limits, normalise, schema
-from kasmgen.tools import charts, helm
+from kasmgen.tools import charts
 from tests.tools.test_patch_kustomize import must_be_exact
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
+from kasmgen.programs import kustomize
 from kasmgen.steps import assemble, limits, patch
-from kasmgen.tools import kustomize
 from kasmgen.yaml import documents
 from tests.tools import random_objects
 

@@ -13,9 +13,9 @@ import pyrage
 import pytest
 
 from kasmgen.kubernetes.resources import Object, by_id
+from kasmgen.programs import sops
 from kasmgen.report import html, jsonout, markdown, text
 from kasmgen.steps.review import ObjectChange, SecretChange, compare_builds, group
-from kasmgen.tools import sops
 from kasmgen.yaml import documents
 
 VALUES = {"admin-password": "first-marker-pass-1", "user-password": "second-marker-pass-2", "empty": ""}

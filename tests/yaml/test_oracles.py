@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from kasmgen.errors import InputError, ToolError
-from kasmgen.tools import kustomize
+from kasmgen.programs import kustomize
 from kasmgen.yaml import documents
 from tests.needs import program
 

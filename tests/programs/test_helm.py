@@ -17,9 +17,10 @@ import pytest
 from kasmgen.commands import values_input
 from kasmgen.errors import InputError, ToolError
 from kasmgen.kubernetes.resources import Chart
+from kasmgen.programs import helm, libhelm
+from kasmgen.programs.helm import Engine
 from kasmgen.steps import normalise, schema
-from kasmgen.tools import charts, helm, helmlib
-from kasmgen.tools.helm import Engine
+from kasmgen.tools import charts
 from kasmgen.yaml import documents
 from tests.needs import program
 
@@ -327,8 +328,8 @@ def test_a_chart_that_renders_without_end_is_given_up(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, seconds: int, memory: int
 ) -> None:
     monkeypatch.setattr(helm, "LONGEST", seconds)
-    monkeypatch.setattr(helmlib, "MEMORY", memory)
-    helmlib.stop()
+    monkeypatch.setattr(libhelm, "MEMORY", memory)
+    libhelm.stop()
     chart = make(tmp_path / "endless", {"templates/x.yaml": ENDLESS % written})
     with pytest.raises(InputError, match=f"chart demo does not render within {seconds} seconds and . GB of memory"):
         render(engine, chart)
@@ -341,14 +342,14 @@ def test_a_process_that_is_killed_leaves_nobody_waiting(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(render, library(), chart)
         time.sleep(0.5)
-        helmlib.stop()
+        libhelm.stop()
         with pytest.raises(InputError, match="does not render"):
             answer.result(timeout=20)
 
 
 def test_whoever_asks_and_is_gone_leaves_no_render_behind(tmp_path: Path) -> None:
     chart = make(tmp_path, {"templates/x.yaml": ENDLESS % ""})
-    child = [sys.executable, "-P", helmlib.__file__.replace("helmlib", "helmchild"), str(2 << 30)]
+    child = [sys.executable, "-P", libhelm.__file__.replace("libhelm.py", "libhelm_child.py"), str(2 << 30)]
     with subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         asked = {"id": 1, "chart": chart.path, "values": {}, "name": "x", "namespace": "x"}

@@ -13,8 +13,8 @@ import pytest
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
+from kasmgen.programs import age, sops
 from kasmgen.steps import rules
-from kasmgen.tools import agekeys, sops
 from tests.needs import program
 
 NOW = datetime(2031, 5, 17, 12, 0, 0, tzinfo=UTC)
@@ -35,31 +35,31 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_key_file_is_where_sops_looks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    assert agekeys.key_file() == home / ".config/sops/age/keys.txt"
+    assert age.key_file() == home / ".config/sops/age/keys.txt"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert agekeys.key_file() == home / "Library/Application Support/sops/age/keys.txt"
+    assert age.key_file() == home / "Library/Application Support/sops/age/keys.txt"
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "xdg"))
-    assert agekeys.key_file() == home / "xdg/sops/age/keys.txt"
+    assert age.key_file() == home / "xdg/sops/age/keys.txt"
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(home / "mine"))
-    assert agekeys.key_file() == home / "mine"
+    assert age.key_file() == home / "mine"
 
 
 def test_where_sops_would_find_no_directory_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
     with pytest.raises(InputError, match="XDG_CONFIG_HOME"):
-        agekeys.key_file()
+        age.key_file()
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.delenv("HOME")
     with pytest.raises(InputError, match="home"):
-        agekeys.key_file()
+        age.key_file()
 
 
 @pytest.mark.parametrize("setting", ["", "XDG_CONFIG_HOME", "SOPS_AGE_KEY_FILE"])
 def test_sops_finds_the_identity_that_was_appended(home: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     if setting:
         monkeypatch.setenv(setting, str(home / "there"))
-    public, secret = agekeys.generate()
-    agekeys.append_identity(agekeys.key_file(), public, secret, NOW)
+    public, secret = age.generate()
+    age.append_identity(age.key_file(), public, secret, NOW)
     path = "overlays/prod/secrets/a.sops.yaml"
     config = rules.add_environment(b"", "prod", [public])
     content = sops.encrypt(sops.locate(), Secret('{"data": {"a": "YQ=="}}'), path=path, config=config)
@@ -70,7 +70,7 @@ def test_file_and_directories_are_the_owners_alone_whatever_the_umask(home: Path
     path = home / ".config/sops/age/keys.txt"
     old = os.umask(0)
     try:
-        agekeys.append_identity(path, *agekeys.generate(), NOW)
+        age.append_identity(path, *age.generate(), NOW)
     finally:
         os.umask(old)
     assert mode(path) == 0o600
@@ -78,8 +78,8 @@ def test_file_and_directories_are_the_owners_alone_whatever_the_umask(home: Path
 
 
 def test_the_entry_has_the_form_of_age_keygen(home: Path) -> None:
-    public, secret = agekeys.generate()
-    agekeys.append_identity(home / "keys.txt", public, secret, NOW)
+    public, secret = age.generate()
+    age.append_identity(home / "keys.txt", public, secret, NOW)
     lines = (home / "keys.txt").read_text().splitlines()
     assert lines == ["# created: 2031-05-17T12:00:00Z", f"# public key: {public}", secret.reveal().decode()]
     out = subprocess.run([program("age-keygen"), "-y", home / "keys.txt"], capture_output=True, text=True, check=True)
@@ -91,7 +91,7 @@ def test_identities_that_are_there_stay(home: Path) -> None:
     path.write_text("# an old one\nAGE-SECRET-KEY-OLD")
     path.chmod(0o600)
     for _ in range(2):
-        agekeys.append_identity(path, *agekeys.generate(), NOW)
+        age.append_identity(path, *age.generate(), NOW)
     lines = path.read_text().splitlines()
     assert lines[:2] == ["# an old one", "AGE-SECRET-KEY-OLD"]
     assert len(lines) == 8
@@ -104,7 +104,7 @@ def test_a_file_that_others_may_read_gets_no_key(home: Path, wrong: int) -> None
     path.write_text("old\n")
     path.chmod(wrong)
     with pytest.raises(SecretError, match=f"mode {wrong:04o}") as caught:
-        agekeys.append_identity(path, *agekeys.generate(), NOW)
+        age.append_identity(path, *age.generate(), NOW)
     assert "chmod 600" in caught.value.hint
     assert path.read_text() == "old\n"
 
@@ -112,11 +112,11 @@ def test_a_file_that_others_may_read_gets_no_key(home: Path, wrong: int) -> None
 def test_what_is_no_plain_file_gets_no_key(home: Path) -> None:
     os.mkfifo(home / "fifo", 0o600)
     with pytest.raises(SecretError, match="no plain file"):
-        agekeys.append_identity(home / "fifo", *agekeys.generate(), NOW)
+        age.append_identity(home / "fifo", *age.generate(), NOW)
     with pytest.raises(SecretError, match="cannot be written"):
-        agekeys.append_identity(home, *agekeys.generate(), NOW)
+        age.append_identity(home, *age.generate(), NOW)
     with pytest.raises(SecretError, match="cannot be written"):
-        agekeys.append_identity(home / "fifo" / "keys.txt", *agekeys.generate(), NOW)
+        age.append_identity(home / "fifo" / "keys.txt", *age.generate(), NOW)
 
 
 def test_a_key_file_in_the_repository_is_refused(home: Path) -> None:
@@ -125,9 +125,9 @@ def test_a_key_file_in_the_repository_is_refused(home: Path) -> None:
     (home / "link").symlink_to(repository)
     for path in (repository / "keys.txt", home / "link" / "deep" / "keys.txt", repository / ".." / "repo" / "k"):
         with pytest.raises(SecretError, match="inside the repository"):
-            agekeys.append_identity(path, *agekeys.generate(), NOW, outside=repository)
+            age.append_identity(path, *age.generate(), NOW, outside=repository)
     assert list(repository.iterdir()) == []
-    agekeys.append_identity(home / "keys.txt", *agekeys.generate(), NOW, outside=repository)
+    age.append_identity(home / "keys.txt", *age.generate(), NOW, outside=repository)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
@@ -137,11 +137,11 @@ def test_a_full_disk_leaves_the_file_as_it_was(home: Path) -> None:
     path.chmod(0o600)
     code = (
         "import resource, signal, sys; from pathlib import Path; from datetime import datetime, UTC\n"
-        "from kasmgen.tools import agekeys\n"
+        "from kasmgen.programs import age\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "pair = agekeys.generate()\n"
+        "pair = age.generate()\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))\n"
-        "agekeys.append_identity(Path(sys.argv[1]), *pair, datetime.now(UTC))\n"
+        "age.append_identity(Path(sys.argv[1]), *pair, datetime.now(UTC))\n"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)
     assert done.returncode != 0
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(home: Path) -> None:
 
 
 def test_identities_differ_and_are_not_shown() -> None:
-    (public, secret), (other, _) = agekeys.generate(), agekeys.generate()
+    (public, secret), (other, _) = age.generate(), age.generate()
     assert public != other
     assert public.startswith("age1")
     assert secret.reveal().startswith(b"AGE-SECRET-KEY-1")

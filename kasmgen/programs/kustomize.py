@@ -16,9 +16,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from kasmgen import proc
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes.resources import Object
+from kasmgen.programs import process
 from kasmgen.yaml import documents as yaml_documents
 
 SETTING = "KASMGEN_KUSTOMIZE"
@@ -126,7 +126,7 @@ def _learning(kustomize: Kustomize, _modified: int, _size: int) -> Future[str]:
 
 def _version(kustomize: Kustomize) -> str:
     arguments = ("version", "--client") if kustomize.is_kubectl else ("version",)
-    said = proc.run(str(kustomize.path), *arguments, ok=range(-64, 256)).stdout.decode("utf-8", "replace")
+    said = process.run(str(kustomize.path), *arguments, ok=range(-64, 256)).stdout.decode("utf-8", "replace")
     lines = [line for line in said.splitlines() if "Kustomize" in line or not kustomize.is_kubectl]
     found = _VERSION.search("\n".join(lines))
     if not found:
@@ -147,7 +147,7 @@ def build_text(kustomize: Kustomize, directory: Path) -> str:
     # Any program may end well and print something: what did not come with kasmgen must say that it is one first.
     known = learn_version(kustomize) if str(kustomize.path) != _bundled() else None
     arguments = ("build", str(directory)) if not kustomize.is_kubectl else (str(directory),)
-    done = proc.run(*kustomize.command, *arguments, ok=range(-64, 256))
+    done = process.run(*kustomize.command, *arguments, ok=range(-64, 256))
     if known:
         known.result()
     if done.code != 0:

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kasmgen import proc
 from kasmgen.errors import InputError, ToolError
 from kasmgen.kubernetes.resources import Chart
-from kasmgen.tools import helmlib
+from kasmgen.programs import libhelm, process
 from kasmgen.yaml.documents import Yaml
 
-SETTING = helmlib.SETTING
+SETTING = libhelm.SETTING
 LEAST = (3, 14)
 # What libhelm 4.2 tells charts; the program is told the same, so that both render alike.
 KUBE_VERSION = "v1.36.0"
@@ -65,10 +64,10 @@ def locate() -> Engine:
     return Engine("libhelm", greeting["path"], greeting["version"])
 
 
-def _greeting() -> helmlib.Answer:
+def _greeting() -> libhelm.Answer:
     try:
-        return helmlib.library().greeting.result(timeout=LONGEST)
-    except (helmlib.EndedError, TimeoutError):
+        return libhelm.library().greeting.result(timeout=LONGEST)
+    except (libhelm.EndedError, TimeoutError):
         return {"missing": "it does not start"}
 
 
@@ -76,7 +75,7 @@ def _program(path: str) -> Engine:
     found = shutil.which(path)
     if not found:
         raise ToolError(f"{SETTING}: there is no program {path}", hint="give the path of helm, or 'libhelm'")
-    said = proc.run(found, "version", "--template", "{{.Version}}").stdout.decode()
+    said = process.run(found, "version", "--template", "{{.Version}}").stdout.decode()
     match = re.search(r"v?(\d+)\.(\d+)", said)
     if not match or (int(match[1]), int(match[2])) < LEAST:
         raise ToolError(f"{found} is helm {said.strip() or '?'}, at least {LEAST[0]}.{LEAST[1]} is needed")
@@ -101,7 +100,7 @@ def order(
 ) -> Callable[[], list[Texts]]:
     """The same render `times` over; libhelm begins at once. What comes back waits for them, and raises as `render`."""
     if engine.kind == "libhelm":
-        library = helmlib.library()
+        library = libhelm.library()
         request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
         asked = [library.ask(request) for _ in range(times)]
         return lambda: _answered(library, asked, chart, values)
@@ -109,11 +108,11 @@ def order(
 
 
 def _answered(
-    library: helmlib.Library, asked: Sequence[Future[helmlib.Answer]], chart: Chart, values: Mapping[str, Yaml]
+    library: libhelm.Library, asked: Sequence[Future[libhelm.Answer]], chart: Chart, values: Mapping[str, Yaml]
 ) -> list[Texts]:
     try:
         answers = [answer.result(timeout=LONGEST) for answer in asked]
-    except (helmlib.EndedError, TimeoutError):
+    except (libhelm.EndedError, TimeoutError):
         library.stop()
         raise _endless(chart) from None
     for answer in answers:
@@ -124,14 +123,14 @@ def _answered(
     return [_texts(answer) for answer in answers]
 
 
-def _texts(answer: helmlib.Answer) -> Texts:
+def _texts(answer: libhelm.Answer) -> Texts:
     kept = {path: text for path, text in answer["texts"].items() if not _is_notes(path) and text.strip()}
     return {**answer["crds"], **kept}
 
 
 def _endless(chart: Chart) -> InputError:
     return InputError(
-        f"chart {chart.name} does not render within {LONGEST} seconds and {helmlib.MEMORY >> 30} GB of memory",
+        f"chart {chart.name} does not render within {LONGEST} seconds and {libhelm.MEMORY >> 30} GB of memory",
         hint="look for a loop in its templates",
     )
 
@@ -146,7 +145,7 @@ def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: 
     argv = ("template", release, chart.path, "--namespace", namespace, "--include-crds", "--values", "-")
     given = json.dumps(values).encode()
     try:
-        done = proc.run(
+        done = process.run(
             path,
             *argv,
             "--kube-version",
@@ -155,9 +154,9 @@ def _with_program(path: str, chart: Chart, values: Mapping[str, Yaml], release: 
             ok=range(256),
             secret=True,
             timeout=LONGEST,
-            memory=helmlib.MEMORY,
+            memory=libhelm.MEMORY,
         )
-    except proc.TimedOutError:
+    except process.TimedOutError:
         raise _endless(chart) from None
     if b"out of memory" in done.stderr:
         raise _endless(chart)

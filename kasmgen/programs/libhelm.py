@@ -1,4 +1,4 @@
-"""libhelm, asked over a pipe: `helmchild` is the other end."""
+"""libhelm, asked over a pipe: `libhelm_child` is the other end."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kasmgen import proc
+from kasmgen.programs import process
 
 Answer = Mapping[str, Any]
-"""What `helmchild` says: `texts` and `crds` (path -> text), or `refused`, or `unreadable`."""
+"""What `libhelm_child` says: `texts` and `crds` (path -> text), or `refused`, or `unreadable`."""
 
 SETTING = "KASMGEN_HELM"
 """Environment variable: "libhelm", or the path of a helm program."""
 
 MEMORY = 2 << 30  # bytes; the largest of charts stay far below
 
-_CHILD = Path(__file__).with_name("helmchild.py")
+_CHILD = Path(__file__).with_name("libhelm_child.py")
 
 
 class EndedError(Exception):
@@ -38,7 +38,7 @@ class Library:
 
     def __init__(self) -> None:
         # -P: no file in the directory that kasmgen is called in is taken for a module.
-        self._process = proc.start(sys.executable, "-P", str(_CHILD), str(MEMORY))
+        self._process = process.start(sys.executable, "-P", str(_CHILD), str(MEMORY))
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ended = False

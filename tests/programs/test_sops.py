@@ -20,10 +20,10 @@ import pytest
 
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Secret
+from kasmgen.programs import sops
+from kasmgen.programs.sops import Sops
 from kasmgen.steps import rules, sealed
 from kasmgen.steps.recipients import Recipients
-from kasmgen.tools import sops
-from kasmgen.tools.sops import Sops
 from kasmgen.yaml import documents
 from tests.needs import program
 

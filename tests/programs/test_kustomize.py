@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kasmgen.errors import ToolError
-from kasmgen.tools import kustomize
+from kasmgen.programs import kustomize
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kasmgen import proc
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Secret
+from kasmgen.programs import process
 from kasmgen.yaml import documents
 
 SETTING = "KASMGEN_SOPS"
@@ -101,7 +101,7 @@ def _is_console_script(path: str) -> bool:
 @functools.cache
 def _version(path: str) -> str:
     # Without the flag sops asks github.com whether it is the newest.
-    said = proc.run(path, "--disable-version-check", "--version", timeout=30).stdout.decode(errors="replace")
+    said = process.run(path, "--disable-version-check", "--version", timeout=30).stdout.decode(errors="replace")
     version = _VERSION.search(said)
     if version is None:
         raise ToolError(f"{path} is no sops: it does not say its version", hint=f"set {SETTING} to a sops program")
@@ -160,7 +160,7 @@ def encrypt_many(sops: Sops, plain: Mapping[str, Secret], *, config: bytes) -> d
 
 
 def _encrypt(sops: Sops, plain: Secret, path: str, root: Path) -> bytes:
-    result = proc.run(
+    result = process.run(
         sops.path,
         *("--disable-version-check", "--config", str(root / ".sops.yaml")),
         *("encrypt", "--input-type", "json", "--output-type", "yaml"),
@@ -206,7 +206,7 @@ def decrypt(sops: Sops, content: bytes, *, name: str) -> Secret:
     name: what to call the file in errors. The MAC is checked. Raises SecretError if
     no key fits, if the file was changed, or if it is no sealed file.
     """
-    result = proc.run(
+    result = process.run(
         sops.path,
         *("--disable-version-check", "--config", _NO_CONFIG),
         *("decrypt", "--input-type", "yaml", "--output-type", "json"),
@@ -234,7 +234,7 @@ def set_values(
     with _private(config or b"stores: {yaml: {indent: 2}}\n") as root:
         copy = root / "sealed.sops.yaml"
         copy.write_bytes(content)
-        result = proc.run(
+        result = process.run(
             sops.path,
             *("--disable-version-check", "--config", str(root / ".sops.yaml")),
             *("set", "--idempotent", "--value-stdin", str(copy), where),

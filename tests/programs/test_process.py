@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from kasmgen import proc
 from kasmgen.errors import ToolError
+from kasmgen.programs import process
 
 
-def sh(script: str, **options: object) -> proc.Result:
-    return proc.run("/bin/sh", "-c", script, **options)  # type: ignore[arg-type]
+def sh(script: str, **options: object) -> process.Result:
+    return process.run("/bin/sh", "-c", script, **options)  # type: ignore[arg-type]
 
 
 def test_both_outputs_and_the_code_come_back_and_the_repr_shows_neither() -> None:
@@ -57,7 +57,7 @@ def test_secret_output_is_in_no_error_and_in_no_log(caplog: pytest.LogCaptureFix
 
 def test_the_log_shows_a_command_line_that_steers_no_terminal(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    proc.run("/bin/echo", "a\x1b[31m b")
+    process.run("/bin/echo", "a\x1b[31m b")
     assert caplog.records[0].getMessage() == r"$ echo 'a\x1b[31m b'"
 
 
@@ -68,7 +68,7 @@ def test_children_get_no_variable_of_sops_and_all_others(monkeypatch: pytest.Mon
     seen = sh("env").stdout.decode()
     assert "SOPS_" not in seen
     assert "OWN_VARIABLE=kept" in seen
-    assert proc.clean_environment({"SOPS_X": "1"})["SOPS_X"] == "1"
+    assert process.clean_environment({"SOPS_X": "1"})["SOPS_X"] == "1"
     assert sh("env", env={"ONLY": "this"}).stdout.decode().count("ONLY=this") == 1
     assert os.environ["SOPS_AGE_KEY"]
 
@@ -79,16 +79,16 @@ def test_a_program_runs_where_it_is_told(tmp_path: Path) -> None:
 
 def test_a_program_that_is_missing_may_not_run_or_is_none_is_a_tool_error(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="the program nowhere-to-be-found was not found") as caught:
-        proc.run("nowhere-to-be-found")
+        process.run("nowhere-to-be-found")
     assert "doctor" in caught.value.hint
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\n")
     with pytest.raises(ToolError, match="may not be run"):
-        proc.run(str(plain))
+        process.run(str(plain))
     plain.write_bytes(b"\x7fELF nonsense")
     plain.chmod(0o755)
     with pytest.raises(ToolError, match="could not be started"):
-        proc.run(str(plain))
+        process.run(str(plain))
 
 
 def test_a_directory_that_is_gone_is_not_called_a_missing_program(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_a_directory_that_is_gone_is_not_called_a_missing_program(tmp_path: Path
 
 def test_arguments_that_no_program_can_get_are_a_tool_error() -> None:
     with pytest.raises(ToolError, match="NUL"):
-        proc.run("/bin/echo", "a\0b")
+        process.run("/bin/echo", "a\0b")
     with pytest.raises(ToolError, match="could not be started"):
-        proc.run("/bin/echo", "x" * 50_000_000)
+        process.run("/bin/echo", "x" * 50_000_000)
 
 
 def test_a_program_that_does_not_end_is_ended() -> None:
     with pytest.raises(ToolError, match="did not finish within 0 seconds"):
-        proc.run(sys.executable, "-c", "import time; time.sleep(60)", timeout=0.3)
+        process.run(sys.executable, "-c", "import time; time.sleep(60)", timeout=0.3)

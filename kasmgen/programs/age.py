@@ -1,8 +1,9 @@
-"""Age identities: making one, and keeping it where sops looks."""
+"""age identities: making one, keeping it where sops looks, and for which recipients one is at hand."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 
 SETTING = "SOPS_AGE_KEY_FILE"
+
+_IDENTITY = re.compile(r"^\s*(AGE-SECRET-KEY-1[0-9A-Z]+)\s*$", re.MULTILINE)
+_LARGEST = 1024 * 1024
 
 
 def generate() -> tuple[str, Secret]:
@@ -102,3 +106,34 @@ def _refuse_shared(status: os.stat_result, path: Path) -> None:
 def _ends_line(descriptor: int) -> bool:
     size = os.fstat(descriptor).st_size
     return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+
+
+def recipients() -> frozenset[str]:
+    """The age recipients (age1...) whose private key sops would find in its variable or its key file.
+
+    Other ways to a key (SSH, plugins, commands, key services) are not asked.
+    """
+    texts = [os.environ.get("SOPS_AGE_KEY", ""), _key_text()]
+    found = [identity for text in texts for identity in _IDENTITY.findall(text)]
+    if not found:
+        return frozenset()
+    # Imported here: a compiled library, and mostly there is no key.
+    import pyrage
+
+    out = set()
+    for identity in found:
+        try:
+            out.add(str(pyrage.x25519.Identity.from_str(identity).to_public()))
+        except (pyrage.IdentityError, ValueError):
+            continue
+    return frozenset(out)
+
+
+def _key_text() -> str:
+    try:
+        path = key_file()
+        if not path.is_file() or path.stat().st_size > _LARGEST:
+            return ""
+        return path.read_text("utf-8", errors="replace")
+    except (OSError, InputError):
+        return ""

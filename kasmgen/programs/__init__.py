@@ -1,0 +1,1 @@
+"""Other programs: one module each, and `process`, the one door to all of them."""
