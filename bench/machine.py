@@ -8,7 +8,7 @@ from importlib import metadata
 
 from kasmgen import __version__
 from kasmgen.programs import helm, kustomize, sops
-from kasmgen.tools import git
+from kasmgen.repository import git
 
 
 def facts() -> dict[str, str]:

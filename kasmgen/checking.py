@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from kasmgen import config, examine, history, overlays, rendering, survey, verify, workspace
+from kasmgen import config, examine, history, overlays, rendering, survey, workspace
 from kasmgen.config import CheckOff
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.examine import Examined
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
+from kasmgen.repository import git, scratch
 from kasmgen.steps import layout
 from kasmgen.steps.checks import builds, certs, changes, flux, generated, leaks, references, schemas
 from kasmgen.steps.checks.rule import Finding, run
@@ -25,7 +26,6 @@ from kasmgen.steps.review import compare_builds
 from kasmgen.steps.risks import Context, assess
 from kasmgen.steps.secretplan import Sources
 from kasmgen.survey import Survey
-from kasmgen.tools import git
 from kasmgen.workspace import Workspace
 
 Progress = Callable[[str], None]
@@ -155,7 +155,7 @@ class _Round:
         loaded = self.kitchen.chart(project.chart)
         base = rendering.render_base(self.kitchen, loaded, project)
         files = layout.base(base.objects, str(loaded.chart))
-        verify.write_tree(self.kitchen.directory / "build", files)
+        scratch.write_tree(self.kitchen.directory / "build", files)
         return overlays.Job(self.kitchen, self.space, base, files, self.settings.sources, lambda _: False)
 
     def _examined(self, job: overlays.Job, progress: Progress) -> list[Examined]:

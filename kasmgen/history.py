@@ -11,8 +11,8 @@ from kasmgen import verify
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import paths
+from kasmgen.repository import git, objects, scratch
 from kasmgen.steps.checks import leaks
-from kasmgen.tools import git, gitindex
 from kasmgen.yaml.cache import ParseCache
 
 _BUILT = "kustomization.yaml"
@@ -37,12 +37,12 @@ def find(repo: git.Repository, prefix: str, names: Sequence[str], base: str) -> 
     Raises InputError if `base` is no revision.
     """
     if base:
-        commit = gitindex.commit_of(repo, base)
+        commit = objects.commit_of(repo, base)
         if commit is None:
             raise InputError(f"--base: {base} is no revision of this repository", hint="a shallow clone lacks history")
         return _past(repo, prefix, names, commit, base)
     for candidate in _upstream():
-        commit = gitindex.merge_base(repo, candidate)
+        commit = objects.merge_base(repo, candidate)
         if commit is not None:
             return _past(repo, prefix, names, commit, candidate.removeprefix("refs/remotes/"))
     commit = git.head(repo)
@@ -50,7 +50,7 @@ def find(repo: git.Repository, prefix: str, names: Sequence[str], base: str) -> 
 
 
 def _past(repo: git.Repository, prefix: str, names: Sequence[str], commit: str, shown: str) -> Past:
-    differing = gitindex.differing(repo, commit)
+    differing = objects.differing(repo, commit)
     return Past(commit, shown, _changed(differing, prefix, names), _gone(repo, differing, prefix))
 
 
@@ -92,13 +92,13 @@ def write(repo: git.Repository, past: Past, into: Path) -> None:
     """The files of the revision, below the private directory `into`."""
     entries = {
         path: entry.blob
-        for path, entry in gitindex.tree_entries(repo, past.commit).items()
-        if entry.mode not in (gitindex.LINK, gitindex.SUBMODULE) and ".." not in path.split("/")
+        for path, entry in objects.tree_entries(repo, past.commit).items()
+        if entry.mode not in (objects.LINK, objects.SUBMODULE) and ".." not in path.split("/")
     }
-    sizes = gitindex.sizes(repo, entries.values())
+    sizes = objects.sizes(repo, entries.values())
     small = {path: blob for path, blob in entries.items() if sizes[blob] <= leaks.LARGEST}
-    contents = gitindex.contents(repo, small.values())
-    verify.write_tree(into, {path: contents[blob] for path, blob in small.items()})
+    contents = objects.contents(repo, small.values())
+    scratch.write_tree(into, {path: contents[blob] for path, blob in small.items()})
 
 
 def build(root: Path, name: str, cache: ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:

@@ -11,6 +11,7 @@ from kasmgen.config import Environment
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
 from kasmgen.layout import marks
+from kasmgen.repository import scratch
 from kasmgen.steps import assemble, kustomization, limits, normalise, patch
 from kasmgen.steps.secretplan import Sources
 from kasmgen.workspace import EnvironmentFiles, Workspace
@@ -142,7 +143,7 @@ def _entries(
 
 def _build(job: Job, environment: Environment, files: Mapping[str, bytes]) -> dict[ResourceId, Object]:
     root = job.run.directory / "build"
-    verify.write_tree(root, files)
+    scratch.write_tree(root, files)
     return verify.build(root, environment.directory, job.run.cache)
 
 
@@ -160,5 +161,5 @@ def _kustomization(
         return text, None
     root = job.run.farm(job.workspace) / job.workspace.prefix
     planned = {**job.base_files, **own, **secrets, path: text.encode()}
-    verify.write_tree(root, planned)
+    scratch.write_tree(root, planned)
     return text, verify.demand_builds(root, environment.directory, job.run.cache)

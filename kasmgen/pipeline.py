@@ -18,6 +18,7 @@ from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
 from kasmgen.layout import paths
 from kasmgen.programs import kustomize
+from kasmgen.repository import scratch
 from kasmgen.steps import (
     brought,
     certificates,
@@ -215,7 +216,7 @@ def build(
         rendering.refuse_written_secrets(run, loaded, project, None)
     base_files = layout.base(base.objects, str(loaded.chart))
     if names:
-        verify.write_tree(run.directory / "build", base_files)
+        scratch.write_tree(run.directory / "build", base_files)
     else:
         prove_base(run, base, base_files)
     job = overlays.Job(run, workspace, base, base_files, sources, committed)

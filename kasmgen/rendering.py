@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import verify
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Chart, Render
 from kasmgen.layout import paths
 from kasmgen.programs import helm
+from kasmgen.repository import scratch
 from kasmgen.steps import clear, normalise, profile, schema
 from kasmgen.tools import charts
 from kasmgen.workspace import Workspace
@@ -55,7 +55,7 @@ class Kitchen:
         with self._lock:
             if self._farm is None:
                 self._farm = self.directory / "farm"
-                verify.farm(workspace.repo, self._farm)
+                scratch.farm(workspace.repo, self._farm)
         return self._farm
 
     def foresee(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> None:

@@ -12,10 +12,10 @@ from kasmgen import config
 from kasmgen.config import Project
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import paths as layout_paths
+from kasmgen.repository import git, objects
+from kasmgen.repository.objects import Entry
 from kasmgen.steps.checks import leaks, secrets
 from kasmgen.steps.checks.rule import Finding, run
-from kasmgen.tools import git, gitindex
-from kasmgen.tools.gitindex import Entry
 from kasmgen.yaml import documents
 
 
@@ -25,22 +25,22 @@ class Index:
     def __init__(self, repo: git.Repository, prefix: str) -> None:
         self._repo = repo
         start = f"{prefix}/" if prefix else ""
-        everything = gitindex.entries(repo, prefix)
+        everything = objects.entries(repo, prefix)
         self.entries: dict[str, Entry] = {
-            path.removeprefix(start): entry for path, entry in everything.items() if entry.mode != gitindex.SUBMODULE
+            path.removeprefix(start): entry for path, entry in everything.items() if entry.mode != objects.SUBMODULE
         }
-        self.changed = {path.removeprefix(start) for path in gitindex.changed(repo, prefix)}
+        self.changed = {path.removeprefix(start) for path in objects.changed(repo, prefix)}
         self._contents: dict[str, bytes] = {}
         self.too_large: set[str] = set()
 
     def load(self, paths: set[str]) -> None:
         """Read the files at `paths`, all of them at once; those that are too large are left out."""
         blobs = {self.entries[path].blob: path for path in paths & self.entries.keys()}
-        sizes = gitindex.sizes(self._repo, blobs)
+        sizes = objects.sizes(self._repo, blobs)
         small = [blob for blob, size in sizes.items() if size <= leaks.LARGEST]
         large = blobs.keys() - set(small)
         self.too_large = {path for path in paths & self.entries.keys() if self.entries[path].blob in large}
-        self._contents = gitindex.contents(self._repo, small)
+        self._contents = objects.contents(self._repo, small)
 
     def read(self, path: str) -> bytes | None:
         """Content of a file that was loaded, None if it is not there or too large."""

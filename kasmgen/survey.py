@@ -13,10 +13,10 @@ from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
 from kasmgen.programs import age, sops
+from kasmgen.repository import git, objects
 from kasmgen.steps import sealed as sealing
 from kasmgen.steps.checks import flux, hygiene, leaks, secrets
 from kasmgen.steps.checks.rule import Finding, run
-from kasmgen.tools import git, gitindex
 from kasmgen.yaml import documents as yaml_documents
 
 _PARALLEL = min(8, (os.cpu_count() or 2) + 1)
@@ -192,7 +192,7 @@ def hygiene_tree(survey: Survey) -> hygiene.Tree:
     absent = {target for _, _, target in hygiene.local(tree) if target not in survey.files}
     there = [path for path in sorted(absent) if not path.startswith("../") and (survey.root / path).is_file()]
     start = f"{survey.prefix}/" if survey.prefix else ""
-    ignored = gitindex.ignored(survey.repo, [f"{start}{path}" for path in there])
+    ignored = objects.ignored(survey.repo, [f"{start}{path}" for path in there])
     return hygiene.Tree(
         survey.files,
         survey.links,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,18 +10,9 @@ from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths
 from kasmgen.programs import kustomize
+from kasmgen.repository.scratch import write_tree
 from kasmgen.steps import limits
-from kasmgen.tools import git
 from kasmgen.yaml.cache import ParseCache
-
-
-def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
-    """Write files below the private directory `root`."""
-    for path, content in files.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        target.write_bytes(content)
 
 
 def build(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
@@ -81,22 +70,6 @@ def prove_base(root: Path, files: Mapping[str, bytes], want: Mapping[ResourceId,
     demand_carried(where, [place for obj in want.values() for place in limits.find(obj)])
     write_tree(root, files)
     demand_exact(where, want, build(root, paths.BASE, cache))
-
-
-def farm(repo: git.Repository, into: Path) -> None:
-    """A copy of the work tree's files (those git knows or would take), where planned files can be laid over.
-
-    People's overlays may point anywhere in their repository, so all of it has to be there.
-    """
-    for path in git.files(repo):
-        source, target = repo.root / path, into / path
-        if source.is_symlink() or not source.is_file():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
 
 
 def demand_builds(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:

@@ -11,9 +11,9 @@ from kasmgen import config, names
 from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks, paths
+from kasmgen.repository import git
 from kasmgen.steps import sealed
 from kasmgen.steps.secretplan import Existing
-from kasmgen.tools import git
 
 MAX_INPUT = 16 * 1024 * 1024
 """Bytes; no file that kasmgen reads as an input is anywhere near it."""

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import __version__, publish
+from kasmgen import __version__
 from kasmgen import workspace as workspaces
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.pipeline import Result
 from kasmgen.programs import helm, kustomize, sops
+from kasmgen.repository import git, objects, publish
 from kasmgen.steps import certificates
 from kasmgen.steps.secretplan import Sources
-from kasmgen.tools import git, gitindex
 from kasmgen.workspace import Workspace
 
 
@@ -63,7 +63,7 @@ def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
     @functools.cache
     def known() -> frozenset[str]:
         head = git.head(workspace.repo)
-        return frozenset(gitindex.tree_entries(workspace.repo, head, workspace.prefix)) if head else frozenset()
+        return frozenset(objects.tree_entries(workspace.repo, head, workspace.prefix)) if head else frozenset()
 
     return lambda path: workspace.in_repo(path) in known()
 

@@ -11,7 +11,7 @@ from kasmgen.commands import env_add, init
 from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
 from kasmgen.programs import age, kustomize
-from kasmgen.tools import git, history
+from kasmgen.repository import git, history
 from kasmgen.yaml import documents as yaml_documents
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from kasmgen import revisions, workspace
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.revisions import Files, Overlay, Revision, Side, WorkTree
+from kasmgen.repository import baseline, git
+from kasmgen.repository import history as repository_revisions
+from kasmgen.repository.snapshots import Files, Revision, WorkTree
+from kasmgen.revisions import Overlay, Side
 from kasmgen.steps import review, risks
 from kasmgen.steps.review import ObjectChange
-from kasmgen.tools import git, history
 from kasmgen.yaml.cache import ParseCache
 
 Build = Mapping[ResourceId, Object]
@@ -60,13 +62,13 @@ class _Chooser:
             return *self._range(*found.groups()), list(arguments[1:])
         here = WorkTree(self._repo)
         rest = list(arguments)
-        if not rest or rest[0] in self._environments(here) or not history.resolve(self._repo, rest[0]):
+        if not rest or rest[0] in self._environments(here) or not repository_revisions.resolve(self._repo, rest[0]):
             return self._default(), here, rest
         if rest[0] in self._environments_of_default():
             return self._default(), here, rest
         old = self._revision(rest.pop(0))
         known = {*self._environments(here), *self._environments(old)}
-        if rest and rest[0] not in known and history.resolve(self._repo, rest[0]):
+        if rest and rest[0] not in known and repository_revisions.resolve(self._repo, rest[0]):
             return old, self._revision(rest.pop(0)), rest
         return old, here, rest
 
@@ -74,19 +76,19 @@ class _Chooser:
         old, new = self._revision(base or "HEAD"), self._revision(head or "HEAD")
         if dots == "..":
             return old, new
-        commit = history.merge_base(self._repo, old.commit, new.commit)
+        commit = repository_revisions.merge_base(self._repo, old.commit, new.commit)
         if commit is None:
-            raise InputError(f"{old.label} and {new.label} have no commit in common", hint=revisions.DEEPER)
+            raise InputError(f"{old.label} and {new.label} have no commit in common", hint=baseline.DEEPER)
         return Revision(self._repo, commit, f"{commit[:12]} (where {head or 'HEAD'} left {base or 'HEAD'})"), new
 
     def _revision(self, text: str) -> Revision:
-        commit = history.resolve(self._repo, text)
+        commit = repository_revisions.resolve(self._repo, text)
         if commit is None:
             raise InputError(f"'{text}' is no revision", hint="name a branch, a tag or a commit")
         return Revision(self._repo, commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")
 
     def _default(self) -> Revision:
-        return Revision(self._repo, *revisions.default_base(self._repo))
+        return Revision(self._repo, *baseline.default_base(self._repo))
 
     def _environments(self, files: Files) -> list[str]:
         return Side(files, self._prefix, Path()).environments()

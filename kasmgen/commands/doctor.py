@@ -10,7 +10,7 @@ from pathlib import Path
 from kasmgen import __version__, workspace
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.programs import age, helm, kustomize, sops
-from kasmgen.tools import git
+from kasmgen.repository import git
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import config, keymaker, names, pipeline, publish, rendering
+from kasmgen import config, keymaker, names, pipeline, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.commands.init import bootstrap_step
@@ -14,9 +14,9 @@ from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SOPS_FILE
+from kasmgen.repository import git, publish
 from kasmgen.steps import brought, flux, rules, secretplan
 from kasmgen.steps.brought import Brought
-from kasmgen.tools import git
 from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yaml.documents import Yaml
 

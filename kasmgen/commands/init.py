@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import config, names, pipeline, publish, rendering
+from kasmgen import config, names, pipeline, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef, Project
@@ -19,8 +19,9 @@ from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
 from kasmgen.programs import age as programs_age
+from kasmgen.repository import git, publish
 from kasmgen.steps import clear, flux, layout, rules
-from kasmgen.tools import charts, git
+from kasmgen.tools import charts
 from kasmgen.workspace import read_bytes, read_text
 from kasmgen.yaml.documents import Yaml
 

@@ -7,15 +7,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kasmgen import keymaker, pipeline, publish, rendering
+from kasmgen import keymaker, pipeline, rendering
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.config import ChartRef
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
+from kasmgen.repository import git, objects, publish
 from kasmgen.steps import closure
-from kasmgen.tools import git, gitindex
 from kasmgen.workspace import Workspace, load, read_text
 from kasmgen.yaml import roundtrip
 
@@ -135,7 +135,7 @@ def _orphans(workspace: Workspace) -> list[str]:
 def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collection[str]) -> None:
     """Refuse a commit that would not build because people's files that an overlay names are not in it."""
     head = git.head(workspace.repo)
-    held = set(gitindex.tree_entries(workspace.repo, head)) if head else set()
+    held = set(objects.tree_entries(workspace.repo, head)) if head else set()
     held |= {workspace.in_repo(path) for path in ours}
     files = frozenset(git.files(workspace.repo))
     for name in names:

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kasmgen import overlays, rendering, verify
+from kasmgen import overlays, rendering
 from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import KasmgenError
 from kasmgen.kubernetes.resources import Render
 from kasmgen.programs import kustomize
+from kasmgen.repository import git, scratch
 from kasmgen.steps import certificates, layout
 from kasmgen.steps.secretplan import Sources
-from kasmgen.tools import git
 from kasmgen.workspace import EnvironmentFiles, Workspace
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
@@ -127,13 +127,13 @@ def prove(run: rendering.Kitchen, project: Project, environment: Environment) ->
     out = run.directory / "build"
     for stale in sorted(out.rglob("*"), reverse=True):
         stale.unlink() if stale.is_file() else stale.rmdir()
-    verify.write_tree(out, base_files)
+    scratch.write_tree(out, base_files)
     workspace = Workspace(git.Repository(run.root, run.root), run.root, "", project, b"")
     sources = Sources(os.urandom, certificates.new_key, certificates.new_serial, datetime.now(UTC))
     job = overlays.Job(run, workspace, base, base_files, sources, lambda _: False)
     objects = {key: item.object for key, item in want.objects.items()}
     files = overlays.exact(job, EnvironmentFiles(environment), objects, {}, "test 1")
-    verify.write_tree(out, files)
+    scratch.write_tree(out, files)
     built = kustomize.build(kustomize.locate(), out / environment.directory)
     added = {(obj["kind"], obj["metadata"]["name"]) for obj in built} - {(k.kind, k.name) for k in objects}
     assert added <= {("Namespace", namespace)}

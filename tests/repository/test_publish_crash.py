@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from kasmgen import publish
 from kasmgen.errors import RepositoryError
 from kasmgen.layout import marks
+from kasmgen.repository import publish
 from tests.needs import program
-from tests.tools import publisher
-from tests.tools.repositories import Clone, Snapshot, make, settle_home
+from tests.repository import publisher
+from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
 OLD = {
     "kasmgen.yaml": b"kind: Project\n",

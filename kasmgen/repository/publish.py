@@ -15,14 +15,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import interrupts
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.interrupts import Interrupt
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
-from kasmgen.steps import journal as journals
-from kasmgen.steps.journal import Entry, Journal, digest
-from kasmgen.tools import files, git, gitcommit
+from kasmgen.repository import commit as repository_commit
+from kasmgen.repository import files as repository_files
+from kasmgen.repository import git, signals
+from kasmgen.repository import journal as journals
+from kasmgen.repository.journal import Entry, Journal, digest
+from kasmgen.repository.signals import Interrupt
 
 log = logging.getLogger("kasmgen")
 
@@ -91,14 +92,14 @@ def plan(
     writes: dict[str, bytes] = {}
     before: dict[str, str | None] = {}
     for path, content in tree.items():
-        present = files.read(root, path)
+        present = repository_files.read(root, path)
         if _same(present, content):
             continue
         if not force:
             _check_may_replace(path, present, content)
         writes[path], before[path] = content, digest(present)
     for path in {*_prunable(root, prune, tree, force), *delete} - set(tree):
-        present = files.read(root, path)
+        present = repository_files.read(root, path)
         if present is not None:
             before[path] = digest(present)
     return Changes(writes, frozenset(before) - frozenset(writes), before)
@@ -138,7 +139,7 @@ def _is_ours(content: bytes) -> bool:
 
 def _prunable(root: Path, specs: Collection[str], tree: Tree, force: bool) -> Iterator[str]:
     for path in sorted({path for spec in specs for path in _under(root, spec)} - set(tree)):
-        content = files.read(root, path)
+        content = repository_files.read(root, path)
         state = marks.read(content).state if content is not None else "foreign"
         if state == "edited" and not force:
             assert content is not None
@@ -149,7 +150,7 @@ def _prunable(root: Path, specs: Collection[str], tree: Tree, force: bool) -> It
 
 def _under(root: Path, spec: str) -> Iterator[str]:
     """Regular files at or under `spec`. Links are neither followed nor listed."""
-    files.resolve(root, f"{spec.rstrip('/')}/any")
+    repository_files.resolve(root, f"{spec.rstrip('/')}/any")
     places = root.glob(spec) if any(sign in spec for sign in "*?[") else [root / spec]
     for place in places:
         if place.is_symlink():
@@ -193,7 +194,7 @@ def publish(
     if not changes and not (commit and also_commit):
         return Published(None, changes)
     git.check_ready(repo, commit=False)
-    with interrupts.deferred(lambda: gitcommit.family(repo)) as interrupt, _alone(repo):
+    with signals.deferred(lambda: repository_commit.family(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
         # Not before: the lock of a killed run would look like a git at work.
@@ -246,7 +247,7 @@ def _publish(
         if branch is not None:
             git.switch_new_branch(repo, branch)
         _apply(repo.root, root, changes, journal, interrupt)
-        made = gitcommit.commit_only(repo, in_repo, message) if message is not None else None
+        made = repository_commit.commit_only(repo, in_repo, message) if message is not None else None
     except BaseException as error:
         _undo(repo, journal)
         raise _fitting(error) from error
@@ -259,21 +260,21 @@ def _in_repo(prefix: str, path: str) -> str:
 
 
 def _missing_directories(top: Path, root: Path, paths: Iterable[str]) -> tuple[str, ...]:
-    missing = files.missing_directories(top, [root / path for path in paths])
+    missing = repository_files.missing_directories(top, [root / path for path in paths])
     return tuple(directory.relative_to(top).as_posix() for directory in missing)
 
 
 def _entry(root: Path, prefix: str, path: str, changes: Changes) -> Entry:
-    old = files.read(root, path)
+    old = repository_files.read(root, path)
     if path in changes.before and digest(old) != changes.before[path]:
         raise RepositoryError(f"{path} was changed while kasmgen was at work", hint="run the command again")
     new = None if path in changes.deletes else digest(changes.writes.get(path, old))
-    return Entry(_in_repo(prefix, path), old, files.mode_of(root / path), new)
+    return Entry(_in_repo(prefix, path), old, repository_files.mode_of(root / path), new)
 
 
 def _begin(repo: git.Repository, journal: Journal) -> None:
     try:
-        files.write(_journal(repo), journals.encode(journal), 0o600)
+        repository_files.write(_journal(repo), journals.encode(journal), 0o600)
     except OSError as error:
         raise _fitting(error) from error
 
@@ -288,18 +289,18 @@ def _apply(top: Path, root: Path, changes: Changes, journal: Journal, interrupt:
         interrupt.check()
         place = root / path
         mode = modes[place.relative_to(top).as_posix()]
-        staged.append((files.stage(place, content, mode, number), place))
+        staged.append((repository_files.stage(place, content, mode, number), place))
     for temporary, _ in staged:
-        files.sync(temporary)
+        repository_files.sync(temporary)
     # Deletions first: on a disk that ignores case the old spelling may be the new file.
     for path in changes.deletes:
         interrupt.check()
-        files.remove(root / path, root)
+        repository_files.remove(root / path, root)
     for temporary, place in staged:
         interrupt.check()
         temporary.replace(place)
     for parent in {place.parent for _, place in staged}:
-        files.sync(parent)
+        repository_files.sync(parent)
 
 
 def _undo(repo: git.Repository, journal: Journal) -> None:
@@ -331,7 +332,7 @@ def _fitting(error: BaseException) -> BaseException:
 
 def pending(repo: git.Repository) -> bool:
     """Whether a killed run has left something for `recover`."""
-    return bool({place.name for place in (repo.git_dir / gitcommit.OWN).glob("*")} - {_LOCK})
+    return bool({place.name for place in (repo.git_dir / repository_commit.OWN).glob("*")} - {_LOCK})
 
 
 def recover(repo: git.Repository) -> list[str]:
@@ -343,15 +344,15 @@ def recover(repo: git.Repository) -> list[str]:
     """
     if not pending(repo):
         return []
-    with interrupts.deferred(lambda: ()), _alone(repo):
+    with signals.deferred(lambda: ()), _alone(repo):
         return _recover(repo)
 
 
 def _recover(repo: git.Repository) -> list[str]:
     _wait_for_git(repo)
-    report = [f"removed {lock}, which a killed git had left" for lock in gitcommit.clear(repo)]
+    report = [f"removed {lock}, which a killed git had left" for lock in repository_commit.clear(repo)]
     place = _journal(repo)
-    files.sweep([place.parent])
+    repository_files.sweep([place.parent])
     if not place.exists():
         return report
     journal = journals.decode(place.read_bytes(), str(place))
@@ -377,16 +378,16 @@ class _Settled:
 
 def _settle(repo: git.Repository, journal: Journal) -> _Settled:
     """End or undo what `journal` began."""
-    files.sweep((repo.root / entry.path).parent for entry in journal.entries)
+    repository_files.sweep((repo.root / entry.path).parent for entry in journal.entries)
     now = git.head(repo)
     landed = _landed(repo, journal, now)
     if landed and journal.commits:
         assert now is not None
         known = {entry.path: journal.index.get(entry.path, "") for entry in journal.entries}
-        gitcommit.adopt(repo, journal.head, now, known)
+        repository_commit.adopt(repo, journal.head, now, known)
     back, left = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
     for directory in reversed(journal.made):
-        files.remove_empty(repo.root / directory)
+        repository_files.remove_empty(repo.root / directory)
     if journal.new_branch is not None and not landed:
         git.leave_new_branch(repo, journal.new_branch, back_to=journal.branch, at=journal.head)
     return _Settled(sorted(landed), back, left)
@@ -421,7 +422,7 @@ def _roll_back(top: Path, entries: Iterable[Entry]) -> tuple[list[str], list[str
             place.unlink()
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
-            files.write(place, entry.old, entry.mode)
+            repository_files.write(place, entry.old, entry.mode)
         back.append(entry.path)
     return back, left
 
@@ -435,7 +436,7 @@ def _present(place: Path) -> bytes | None:
 
 def _wait_for_git(repo: git.Repository) -> None:
     until = time.monotonic() + _WAIT_SECONDS
-    while pids := gitcommit.working(repo):
+    while pids := repository_commit.working(repo):
         if time.monotonic() > until:
             raise RepositoryError(
                 f"a kasmgen was killed, and the `git commit` it had started is still at work (process {pids[0]})",
@@ -445,12 +446,12 @@ def _wait_for_git(repo: git.Repository) -> None:
 
 
 def _journal(repo: git.Repository) -> Path:
-    return repo.git_dir / gitcommit.OWN / "journal"
+    return repo.git_dir / repository_commit.OWN / "journal"
 
 
 def _end(repo: git.Repository) -> None:
     _journal(repo).unlink()
-    files.sync(_journal(repo).parent)
+    repository_files.sync(_journal(repo).parent)
 
 
 @contextmanager
@@ -458,7 +459,7 @@ def _alone(repo: git.Repository) -> Iterator[None]:
     """Hold kasmgen's lock. Raises RepositoryError if another one does, or if the git dir cannot be written."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.lock(repo.git_dir / gitcommit.OWN / _LOCK))
+            stack.enter_context(repository_files.lock(repo.git_dir / repository_commit.OWN / _LOCK))
         except OSError as error:
             raise _fitting(error) from error
         yield

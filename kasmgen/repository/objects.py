@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kasmgen.errors import RepositoryError
 from kasmgen.programs import process
-from kasmgen.tools.git import Repository
+from kasmgen.repository.git import Repository
 
 LINK = "120000"
 SUBMODULE = "160000"

@@ -1,4 +1,4 @@
-"""Publishes in a process of its own, so that it can be killed: `python -m tests.tools.publisher SPEC`.
+"""Publishes in a process of its own, so that it can be killed: `python -m tests.repository.publisher SPEC`.
 
 The specification is JSON: root, tree (path -> text), delete, and the options of `publish`.
 With `die` the process kills itself with SIGKILL right before its n-th operation on the repository.
@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kasmgen import publish
 from kasmgen.errors import KasmgenError
-from kasmgen.tools import git
+from kasmgen.repository import git, publish
 
 OPERATIONS = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.chmod", "fcntl.flock", "subprocess.Popen")
@@ -66,7 +65,7 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
 def start(spec: Mapping[str, Any], *prefix: str, **options: Any) -> subprocess.Popen[str]:
     """The process, in a process group of its own."""
     return subprocess.Popen(
-        [*prefix, sys.executable, "-m", "tests.tools.publisher", json.dumps(spec)],
+        [*prefix, sys.executable, "-m", "tests.repository.publisher", json.dumps(spec)],
         cwd=_PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

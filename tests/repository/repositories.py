@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kasmgen.tools import git
+from kasmgen.repository import git as repository_git
 from tests.needs import program
 
 
@@ -73,7 +73,7 @@ class Clone:
 
     @property
     def repo(self) -> git.Repository:
-        found = git.find(self.root)
+        found = repository_git.find(self.root)
         assert found is not None
         return found
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kasmgen import publish
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks
-from kasmgen.publish import Changes
-from tests.tools import publisher
-from tests.tools.repositories import Clone, Snapshot, make, settle_home
+from kasmgen.repository import publish
+from kasmgen.repository.publish import Changes
+from tests.repository import publisher
+from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
 CHART = "chart 1.0.0"
 

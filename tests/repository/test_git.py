@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kasmgen.errors import InputError, RepositoryError, ToolError
-from kasmgen.tools import git
+from kasmgen.repository import git
 from tests.needs import program
-from tests.tools.repositories import Clone, make, settle_home
+from tests.repository.repositories import Clone, make, settle_home
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +241,7 @@ import sys
 import tempfile
 from pathlib import Path
 from kasmgen.errors import RepositoryError
-from kasmgen.tools import git
+from kasmgen.repository import git
 try:
     git.check_ready(git.find(Path(sys.argv[1])), commit=False)
 except RepositoryError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kasmgen.tools.git import Repository
+from kasmgen.repository.git import Repository
 
 if TYPE_CHECKING:
     import git as gitpython

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import RepositoryError
-from kasmgen.steps import journal
-from kasmgen.steps.journal import Entry, Journal
+from kasmgen.repository import journal
+from kasmgen.repository.journal import Entry, Journal
 
 ENTRIES = st.builds(
     Entry,

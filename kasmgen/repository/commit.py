@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kasmgen.errors import RepositoryError
 from kasmgen.programs import process
-from kasmgen.tools import files, git
+from kasmgen.repository import files, git
 
 OWN = "kasmgen"
 """Folder in the git dir that is kasmgen's."""

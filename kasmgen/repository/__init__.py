@@ -1,0 +1,1 @@
+"""The Git repository: reading it, writing files into it all or nothing, and committing them."""
