@@ -14,9 +14,10 @@ from bench.clock import Ran, Task
 from bench.report import Figure
 from bench.scratch import Scratch, program, resize
 from bench.scratch import scratch as make_scratch
-from kasmgen import rendering, workspace
+from kasmgen import rendering
 from kasmgen.layout import paths
 from kasmgen.programs import kustomize, sops
+from kasmgen.project import workspace
 from kasmgen.tools import charts
 
 HERE = Path(__file__).parent

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import config
-from kasmgen.config import Environment
 from kasmgen.layout import paths
 from kasmgen.programs import age
-from kasmgen.steps import rules
+from kasmgen.project import config
+from kasmgen.project.config import Environment
+from kasmgen.secrets import sops_config as secrets_sops_config
 
 SIZES = config.SIZES
 _CLEARED = ("SOPS_", "GIT_", "XDG_", "NO_COLOR", "PYTHON")
@@ -81,7 +81,7 @@ class Scratch:
         """A repository for `by_hand.sh`: Git and a `.sops.yaml`."""
         root = self.place(name)
         self.git(self.directory, "init", "--quiet", str(root))
-        (root / paths.SOPS_FILE).write_bytes(rules.initial([self.recipient]))
+        (root / paths.SOPS_FILE).write_bytes(secrets_sops_config.initial([self.recipient]))
         self.git(root, "add", "--all")
         self.git(root, "commit", "--quiet", "--message", "Begin")
         return root
@@ -104,7 +104,7 @@ class Scratch:
             folder = root / environment.directory
             shutil.copytree(root / paths.OVERLAYS / first / "secrets", folder / "secrets")
             (folder / paths.ENVIRONMENT_FILE).write_text(config.environment_text(environment))
-            sops_config = rules.add_environment(sops_config, environment.name, [self.recipient])
+            sops_config = secrets_sops_config.add_environment(sops_config, environment.name, [self.recipient])
         (root / paths.SOPS_FILE).write_bytes(sops_config)
         self.kasmgen(root, "render", "--no-commit")
         self.git(root, "add", "--all")

@@ -11,22 +11,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from kasmgen import config, examine, history, overlays, rendering, survey, workspace
-from kasmgen.config import CheckOff
+from kasmgen import examine, history, overlays, rendering, survey
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.examine import Examined
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
+from kasmgen.project import config, workspace
+from kasmgen.project.config import CheckOff
+from kasmgen.project.workspace import Workspace
 from kasmgen.repository import git, scratch
+from kasmgen.secrets.plan import Sources
 from kasmgen.steps import layout
 from kasmgen.steps.checks import builds, certs, changes, flux, generated, leaks, references, schemas
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.steps.review import compare_builds
 from kasmgen.steps.risks import Context, assess
-from kasmgen.steps.secretplan import Sources
 from kasmgen.survey import Survey
-from kasmgen.workspace import Workspace
 
 Progress = Callable[[str], None]
 T = TypeVar("T")

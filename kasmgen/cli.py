@@ -381,7 +381,7 @@ def check(
 
 
 def _count_environments(start: Path) -> int:
-    from kasmgen import workspace
+    from kasmgen.project import workspace
 
     return len(workspace.environment_names(workspace.find_root(start)))
 

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from kasmgen import overlays, pipeline, rendering, sealing, verify
+from kasmgen import overlays, pipeline, rendering, verify
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
-from kasmgen.steps import brought, flux, sealed, secretplan, templates
-from kasmgen.steps.certificates import CertificateSpec
+from kasmgen.project.workspace import EnvironmentFiles
+from kasmgen.secrets import plan as secrets_plan
+from kasmgen.secrets import rollout, seal, sealed_file, supplied
+from kasmgen.secrets.certificates import CertificateSpec
+from kasmgen.secrets.plan import Plan
+from kasmgen.steps import flux
 from kasmgen.steps.checks import builds
-from kasmgen.steps.secretplan import Plan
-from kasmgen.workspace import EnvironmentFiles
 from kasmgen.yaml import documents
 
 
@@ -96,12 +98,12 @@ def _rendered(job: overlays.Job, files: EnvironmentFiles) -> _Rendered:
     plans: list[Plan] = []
     taken = [item.path for item in files.existing]
     for item in needed:
-        found = secretplan.find(item, files.existing)
-        plans.append(secretplan.decide(environment.name, item, found, taken, job.sources.now))
+        found = secrets_plan.find(item, files.existing)
+        plans.append(secrets_plan.decide(environment.name, item, found, taken, job.sources.now))
         taken.append(plans[-1].path)
     kept = [plan for plan in plans if plan.action == "keep"]
-    nothing = brought.assign(brought.Brought(), [plan.wanted for plan in kept])
-    secrets = sealing.seal(environment.name, kept, job.workspace.sops_config, job.sources, nothing)
+    nothing = supplied.assign(supplied.Brought(), [plan.wanted for plan in kept])
+    secrets = seal.seal(environment.name, kept, job.workspace.sops_config, job.sources, nothing)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
     return first, plans, {**others, **secrets}
 
@@ -118,7 +120,7 @@ def _planned(
         # What sealing would make is known only once it is made, and patches depend on it.
         return None, None
     revisions = _revisions(secrets)
-    want = {key: templates.mark_secrets(item.object, revisions) for key, item in render.objects.items()}
+    want = {key: rollout.mark_secrets(item.object, revisions) for key, item in render.objects.items()}
     loaded = job.run.chart(files.environment.chart or job.workspace.project.chart)
     try:
         overlay = overlays.prove(job, files, want, secrets, str(loaded.chart))
@@ -133,8 +135,8 @@ def _planned(
 
 
 def _revisions(secrets: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
-    found = {path: sealed.parse(content, path) for path, content in secrets.items()}
-    return {(item.namespace, item.name): sealed.revision(secrets[path]) for path, item in found.items()}
+    found = {path: sealed_file.parse(content, path) for path, content in secrets.items()}
+    return {(item.namespace, item.name): sealed_file.revision(secrets[path]) for path, item in found.items()}
 
 
 def _on_disk(job: overlays.Job, planned: Mapping[str, bytes]) -> bool:

@@ -152,7 +152,7 @@ def changing(function: Function) -> Function:
 
 def complete_environment(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Names of environments that begin so, for the shell's completion."""
-    from kasmgen import workspace
+    from kasmgen.project import workspace
 
     try:
         root = workspace.find_root(Path(context.ensure_object(Settings).directory))

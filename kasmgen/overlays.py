@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kasmgen import rendering, verify
-from kasmgen.config import Environment
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
 from kasmgen.layout import marks
+from kasmgen.project.config import Environment
+from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import scratch
+from kasmgen.secrets.plan import Sources
 from kasmgen.steps import assemble, kustomization, limits, normalise, patch
-from kasmgen.steps.secretplan import Sources
-from kasmgen.workspace import EnvironmentFiles, Workspace
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 

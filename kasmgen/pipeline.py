@@ -12,28 +12,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from kasmgen import config, overlays, rendering, sealing, verify
-from kasmgen.config import Environment, Project
+from kasmgen import overlays, rendering, verify
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
 from kasmgen.layout import paths
 from kasmgen.programs import kustomize
+from kasmgen.project import config
+from kasmgen.project.config import Environment, Project
+from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import scratch
-from kasmgen.steps import (
-    brought,
-    certificates,
-    flux,
-    layout,
-    rules,
-    sealed,
-    secretplan,
-    templates,
-    wanted,
-)
-from kasmgen.steps.brought import Brought
-from kasmgen.steps.secretplan import Plan, Sources
-from kasmgen.steps.wanted import WantedSecret
-from kasmgen.workspace import EnvironmentFiles, Workspace
+from kasmgen.secrets import certificates, required, rollout, seal, sealed_file, supplied
+from kasmgen.secrets import plan as secrets_plan
+from kasmgen.secrets import sops_config as secrets_sops_config
+from kasmgen.secrets.plan import Plan, Sources
+from kasmgen.secrets.required import WantedSecret
+from kasmgen.secrets.supplied import Brought
+from kasmgen.steps import flux, layout
 
 Progress = Callable[[str], None]
 
@@ -90,11 +84,11 @@ def wanted_secrets(
         if key not in known:
             again = second.secrets.get(key)
             how = environment.certificates.get(key.name, config.CertificateInput())
-            pem = wanted.random_pair(rendered, again)
+            pem = required.random_pair(rendered, again)
             if how.source == "existing":
                 continue
             spec = _certificate(pem, how)
-            known[key] = wanted.from_render(rendered, again, tls=spec)
+            known[key] = required.from_render(rendered, again, tls=spec)
     _refuse_unknown_certificates(loaded, environment, known.values())
     return tuple(known.values())
 
@@ -131,10 +125,10 @@ def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brough
     if first.secrets:
         rendering.refuse_written_secrets(job.run, loaded, project, environment)
     plans, assigned = _plan_secrets(job, files, passed, wanted_secrets(loaded, project, environment, first, second))
-    secrets = sealing.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
+    secrets = seal.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
     revisions = _revisions({**others, **secrets})
-    want = {key: templates.mark_secrets(item.object, revisions) for key, item in first.objects.items()}
+    want = {key: rollout.mark_secrets(item.object, revisions) for key, item in first.objects.items()}
     overlay = overlays.exact(job, files, want, {**others, **secrets}, str(loaded.chart))
     cluster = flux.files(project, environment, job.workspace.prefix, str(loaded.chart))
     return EnvironmentResult(
@@ -151,7 +145,7 @@ def _left_over(others: Mapping[str, bytes]) -> list[str]:
     return [
         f"{path}: the chart asks for it no longer"
         for path, content in others.items()
-        if sealed.parse(content, path).type != wanted.REGISTRY
+        if sealed_file.parse(content, path).type != required.REGISTRY
     ]
 
 
@@ -161,18 +155,18 @@ def _plan_secrets(
     environment = files.environment
     if passed.registry:
         namespace = rendering.namespace_of(job.workspace.project, environment)
-        needed = [*needed, brought.registry_secret(environment.registry, namespace, passed.registry)]
+        needed = [*needed, supplied.registry_secret(environment.registry, namespace, passed.registry)]
     taken = [item.path for item in files.existing]
     if taken:
-        rules.require_own_rule(job.workspace.sops_config, environment.name, taken)
+        secrets_sops_config.require_own_rule(job.workspace.sops_config, environment.name, taken)
     plans: list[Plan] = []
     for item in needed:
-        existing = secretplan.find(item, files.existing)
-        plan = secretplan.decide(environment.name, item, existing, taken, job.sources.now)
+        existing = secrets_plan.find(item, files.existing)
+        plan = secrets_plan.decide(environment.name, item, existing, taken, job.sources.now)
         taken.append(plan.path)
         plans.append(plan)
-    secretplan.refuse_lost(plans, job.committed)
-    return plans, brought.assign(passed, needed)
+    secrets_plan.refuse_lost(plans, job.committed)
+    return plans, supplied.assign(passed, needed)
 
 
 def _reports(environment: Environment, loaded: rendering.LoadedChart, plans: Sequence[Plan]) -> tuple[str, ...]:
@@ -185,8 +179,8 @@ def _reports(environment: Environment, loaded: rendering.LoadedChart, plans: Seq
 
 
 def _revisions(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
-    found = {path: sealed.parse(content, path) for path, content in files.items()}
-    return {(item.namespace, item.name): sealed.revision(files[path]) for path, item in found.items()}
+    found = {path: sealed_file.parse(content, path) for path, content in files.items()}
+    return {(item.namespace, item.name): sealed_file.revision(files[path]) for path, item in found.items()}
 
 
 # --- the whole -------------------------------------------------------------------

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Chart, Render
 from kasmgen.layout import paths
 from kasmgen.programs import helm
+from kasmgen.project.config import ChartRef, Environment, Project
+from kasmgen.project.workspace import Workspace
 from kasmgen.repository import scratch
 from kasmgen.steps import clear, normalise, profile, schema
 from kasmgen.tools import charts
-from kasmgen.workspace import Workspace
 from kasmgen.yaml import mappings
 from kasmgen.yaml.cache import ParseCache
 from kasmgen.yaml.documents import Yaml

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kasmgen import config
-from kasmgen.config import Project
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import paths as layout_paths
+from kasmgen.project import config
+from kasmgen.project.config import Project
 from kasmgen.repository import git, objects
 from kasmgen.repository.objects import Entry
 from kasmgen.steps.checks import leaks, secrets
@@ -68,7 +68,7 @@ def check(start: Path) -> tuple[Project, list[Finding]]:
 
 def _prefix(repo: git.Repository, start: Path) -> str:
     """Where the project is in the repository: at or above `start`, by its file on disk."""
-    from kasmgen import workspace
+    from kasmgen.project import workspace
 
     relative = git.toplevel_relative(repo, workspace.find_root(start))
     return "" if relative == "." else relative

@@ -14,7 +14,7 @@ from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
 from kasmgen.programs import age, sops
 from kasmgen.repository import git, objects
-from kasmgen.steps import sealed as sealing
+from kasmgen.secrets import sealed_file as sealing
 from kasmgen.steps.checks import flux, hygiene, leaks, secrets
 from kasmgen.steps.checks.rule import Finding, run
 from kasmgen.yaml import documents as yaml_documents

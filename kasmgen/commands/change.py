@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kasmgen import __version__
-from kasmgen import workspace as workspaces
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.pipeline import Result
 from kasmgen.programs import helm, kustomize, sops
+from kasmgen.project import workspace as workspaces
+from kasmgen.project.workspace import Workspace
 from kasmgen.repository import git, objects, publish
-from kasmgen.steps import certificates
-from kasmgen.steps.secretplan import Sources
-from kasmgen.workspace import Workspace
+from kasmgen.secrets import certificates
+from kasmgen.secrets.plan import Sources
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kasmgen import __version__, workspace
+from kasmgen import __version__
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
+from kasmgen.project import workspace
 from kasmgen.report import words
 from kasmgen.repository import git, publish
 from kasmgen.steps import pipelines

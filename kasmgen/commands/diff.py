@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import revisions, workspace
+from kasmgen import revisions
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.project import workspace
 from kasmgen.repository import baseline, git
 from kasmgen.repository import history as repository_revisions
 from kasmgen.repository.snapshots import Files, Revision, WorkTree

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kasmgen import __version__, workspace
+from kasmgen import __version__
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.programs import age, helm, kustomize, sops
+from kasmgen.project import workspace
 from kasmgen.repository import git
 
 

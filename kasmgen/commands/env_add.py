@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import config, keymaker, names, pipeline, rendering
+from kasmgen import names, pipeline, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.commands.init import bootstrap_step
-from kasmgen.config import Environment, FluxInput
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SOPS_FILE
+from kasmgen.project import config
+from kasmgen.project.config import Environment, FluxInput
+from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git, publish
-from kasmgen.steps import brought, flux, rules, secretplan
-from kasmgen.steps.brought import Brought
-from kasmgen.workspace import EnvironmentFiles, Workspace
+from kasmgen.secrets import key_pool, plan, supplied
+from kasmgen.secrets import sops_config as secrets_sops_config
+from kasmgen.secrets.supplied import Brought
+from kasmgen.steps import flux
 from kasmgen.yaml.documents import Yaml
 
 REGISTRY_NAME = "kasm-registry"
@@ -49,7 +52,7 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
     inputs = values_input.named(request.value_files, request.sets)
-    with inputs, rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (order, take):
+    with inputs, rendering.kitchen(workspace.root) as run_, key_pool.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(run_, loaded, workspace, request)
         sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
@@ -95,7 +98,7 @@ def _environment(
     if registry:
         registry.setdefault("registry", Secret(DOCKER_HUB))
         environment = replace(environment, registry=environment.registry or REGISTRY_NAME)
-        brought.registry_secret(environment.registry, "any", registry)
+        supplied.registry_secret(environment.registry, "any", registry)
     environment = replace(environment, values=lifted.values)
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
     frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
@@ -162,17 +165,19 @@ def _expected_paths(loaded: rendering.LoadedChart, workspace: Workspace, environ
     namespace = rendering.namespace_of(project, environment)
     given = rendering.given_values(loaded, project, environment)
     secrets = loaded.profile.secrets(environment, namespace, given)
-    return [secretplan.file_path(environment.name, item.id, ()) for item in secrets]
+    return [plan.file_path(environment.name, item.id, ()) for item in secrets]
 
 
 def _sops_config(workspace: Workspace, request: Request, options: Options, paths: Sequence[str]) -> bytes:
     """`.sops.yaml` with a rule for the environment; the rules of all the others made sure of."""
     if options.commit and not options.dry_run:
         _demand_committed_rules(workspace)
-    new = rules.add_environment(workspace.sops_config, request.name, request.recipients, paths, workspace.environments)
+    new = secrets_sops_config.add_environment(
+        workspace.sops_config, request.name, request.recipients, paths, workspace.environments
+    )
     for name, files in workspace.environments.items():
         if files.existing:
-            rules.require_own_rule(new, name, [item.path for item in files.existing])
+            secrets_sops_config.require_own_rule(new, name, [item.path for item in files.existing])
     return new
 
 
@@ -195,7 +200,7 @@ def _demand_current_base(workspace: Workspace, result: pipeline.Result) -> None:
 
 
 def _passed_over(sops_config: bytes, name: str) -> list[str]:
-    other = rules.passed_over(sops_config, name)
+    other = secrets_sops_config.passed_over(sops_config, name)
     if other is None:
         return []
     would = f"which would seal its files to {other.recipients}"
@@ -216,7 +221,7 @@ def _publish(
     sealed_values = [f"{secret.name}/{key}" for secret, keys in passed.frozen.items() for key in keys]
     reports = (
         *made.reports,
-        *brought.warnings(passed),
+        *supplied.warnings(passed),
         *_passed_over(tree[SOPS_FILE], name),
         *(
             [f"sealed and left out of environment.yaml: what the values give to {', '.join(sealed_values)}"]
@@ -263,7 +268,7 @@ def _publish(
 
 def _next_steps(workspace: Workspace, environment: Environment, sops_config: bytes) -> tuple[str, ...]:
     path = workspace.in_repo(f"{CLUSTERS}/{environment.name}")
-    recipients = rules.require_own_rule(sops_config, environment.name).recipients.everyone
+    recipients = secrets_sops_config.require_own_rule(sops_config, environment.name).recipients.everyone
     steps = [bootstrap_step(recipients)]
     if environment.flux.url.startswith("ssh://"):
         name = flux.source_name(workspace.project, environment)

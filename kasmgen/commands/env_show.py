@@ -11,8 +11,10 @@ from pathlib import Path
 from kasmgen import rendering
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.commands.render import select
-from kasmgen.steps import certificates, flux, rules
-from kasmgen.workspace import EnvironmentFiles, Workspace, load
+from kasmgen.project.workspace import EnvironmentFiles, Workspace, load
+from kasmgen.secrets import certificates as secrets_certificates
+from kasmgen.secrets import sops_config
+from kasmgen.steps import flux
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles
     loaded = run_.chart(environment.chart or project.chart, locked=False)
     namespace = rendering.namespace_of(project, environment)
     given = rendering.given_values(loaded, project, environment)
-    rule = rules.require_own_rule(workspace.sops_config, environment.name, [item.path for item in files.existing])
+    rule = sops_config.require_own_rule(workspace.sops_config, environment.name, [item.path for item in files.existing])
     profile = loaded.profile
     return Shown(
         name=environment.name,
@@ -72,7 +74,7 @@ def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles
         certificates=tuple(
             _certificate(item.sealed.name, item.sealed.annotations, now)
             for item in files.existing
-            if certificates.expiry(item.sealed.annotations)
+            if secrets_certificates.expiry(item.sealed.annotations)
         ),
         secrets=tuple(item.path for item in files.existing),
         recipients=tuple(rule.recipients.everyone),
@@ -87,7 +89,7 @@ def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles
 
 
 def _certificate(name: str, annotations: Mapping[str, str], now: datetime) -> Certificate:
-    end = certificates.expiry(annotations)
+    end = secrets_certificates.expiry(annotations)
     listed = annotations.get("kasmgen.dev/dns-names", "")
     return Certificate(
         secret=name,

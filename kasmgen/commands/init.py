@@ -11,18 +11,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import config, names, pipeline, rendering
+from kasmgen import names, pipeline, rendering
 from kasmgen.commands import change, values_input
 from kasmgen.commands.change import Options, Outcome
-from kasmgen.config import ChartRef, Project
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
 from kasmgen.programs import age as programs_age
+from kasmgen.project import config
+from kasmgen.project.config import ChartRef, Project
+from kasmgen.project.workspace import read_bytes, read_text
 from kasmgen.repository import git, publish
-from kasmgen.steps import clear, flux, layout, rules
+from kasmgen.secrets import sops_config
+from kasmgen.steps import clear, flux, layout
 from kasmgen.tools import charts
-from kasmgen.workspace import read_bytes, read_text
 from kasmgen.yaml.documents import Yaml
 
 
@@ -50,7 +52,7 @@ def run(request: Request, options: Options) -> Outcome:
         return Outcome(f"{root} is a kasmgen project already; nothing was changed")
     _refuse_nested(root.resolve())
     project = _project(request)
-    recipients = [rules.check_recipient(text) for text in request.recipients]
+    recipients = [sops_config.check_recipient(text) for text in request.recipients]
     key = programs_age.generate() if request.generate_key else None
     if key:
         recipients.append(key[0])
@@ -249,9 +251,9 @@ def _whence(loaded: rendering.LoadedChart, request: Request) -> str:
 def _sops_config(root: Path, recipients: Sequence[str]) -> bytes:
     path = root / paths.SOPS_FILE
     if not path.exists():
-        return rules.initial(recipients)
+        return sops_config.initial(recipients)
     content = read_bytes(path, paths.SOPS_FILE)
-    return rules.add_default(content, recipients) if recipients else content
+    return sops_config.add_default(content, recipients) if recipients else content
 
 
 def _next_steps(key: tuple[str, Secret] | None, recipients: Sequence[str]) -> tuple[str, ...]:

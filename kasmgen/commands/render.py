@@ -7,16 +7,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kasmgen import keymaker, pipeline, rendering
+from kasmgen import pipeline, rendering
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
-from kasmgen.config import ChartRef
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
+from kasmgen.project.config import ChartRef
+from kasmgen.project.workspace import Workspace, load, read_text
 from kasmgen.repository import git, objects, publish
+from kasmgen.secrets import key_pool
 from kasmgen.steps import closure
-from kasmgen.workspace import Workspace, load, read_text
 from kasmgen.yaml import roundtrip
 
 
@@ -36,7 +37,7 @@ def run(
     """
     workspace = load(start) if check else change.open_workspace(start, options)
     selected = select(workspace, names)
-    with rendering.kitchen(workspace.root) as run_, keymaker.key_maker() as (_, take):
+    with rendering.kitchen(workspace.root) as run_, key_pool.key_maker() as (_, take):
         if accept_chart:
             workspace = _unlocked(workspace)
         result = pipeline.build(

@@ -10,9 +10,9 @@ from kasmgen.commands.render import select
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.programs import sops
-from kasmgen.steps import sealed
-from kasmgen.steps.secretplan import Existing
-from kasmgen.workspace import EnvironmentFiles, load
+from kasmgen.project.workspace import EnvironmentFiles, load
+from kasmgen.secrets import sealed_file
+from kasmgen.secrets.plan import Existing
 
 
 def run(start: Path, environment: str, key: str) -> dict[str, Secret]:
@@ -31,7 +31,7 @@ def run(start: Path, environment: str, key: str) -> dict[str, Secret]:
     for item in files.existing:
         keys = {label: data_key for label, (owner, data_key) in labels.items() if owner is item and label in wanted}
         if keys:
-            data = sealed.data_of(sops.decrypt(program, item.content, name=item.path), item.path)
+            data = sealed_file.data_of(sops.decrypt(program, item.content, name=item.path), item.path)
             out.update({label: data[data_key] for label, data_key in keys.items() if data_key in data})
     return out
 

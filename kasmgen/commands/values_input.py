@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Render, ResourceId, Secret
+from kasmgen.secrets.required import data_of
 from kasmgen.steps import clear
 from kasmgen.steps import values as v
-from kasmgen.steps.wanted import data_of
 from kasmgen.yaml import documents, mappings
 from kasmgen.yaml.documents import Yaml
 

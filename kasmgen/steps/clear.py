@@ -10,7 +10,7 @@ from functools import cached_property
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Render, ResourceId
-from kasmgen.steps.wanted import data_of
+from kasmgen.secrets.required import data_of
 from kasmgen.yaml import documents, mappings
 from kasmgen.yaml.documents import Yaml
 

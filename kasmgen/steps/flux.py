@@ -7,9 +7,9 @@ Fields: Flux's kustomize.toolkit.fluxcd.io/v1 and source.toolkit.fluxcd.io/v1.
 
 from __future__ import annotations
 
-from kasmgen.config import Environment, FluxInput, Project
 from kasmgen.kubernetes.resources import Object
 from kasmgen.layout import marks, paths
+from kasmgen.project.config import Environment, FluxInput, Project
 from kasmgen.yaml import documents
 
 NAMESPACE = "flux-system"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 from kasmgen import names
-from kasmgen.config import CertificateInput, Environment, Project
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
-from kasmgen.steps import certificates
+from kasmgen.project.config import CertificateInput, Environment, Project
+from kasmgen.secrets import certificates as secrets_certificates
+from kasmgen.secrets.required import TLS, Entry, Generate, WantedSecret
 from kasmgen.steps.plainchart import Lifted, Profile, check_same
-from kasmgen.steps.wanted import TLS, Entry, Generate, WantedSecret
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml
 
@@ -113,7 +113,7 @@ class KasmSingleZone(Profile):
             how = environment.certificates.get(role, CertificateInput())
             if how.source == "existing" or mappings.get(given, ("kasmCerts", key, "create"), True) is False:
                 continue
-            spec = certificates.documented(
+            spec = secrets_certificates.documented(
                 role,
                 hostname=environment.hostname,
                 alt_hostnames=environment.alt_hostnames,
@@ -182,7 +182,7 @@ def _lift_pairs(values: Mapping[str, Yaml]) -> tuple[dict[str, tuple[bytes, Secr
             raise InputError(f"{path}.key is no private key in PEM form", hint=_PEM.format("PRIVATE KEY"))
         pairs[role] = (str(certificate).encode(), Secret(str(private)))
         try:
-            certificates.check_pair(*pairs[role])
+            secrets_certificates.check_pair(*pairs[role])
         except SecretError as error:
             raise SecretError(f"{path}: {error.message}", hint=error.hint) from None
     return pairs, rest

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
-from kasmgen.steps.wanted import WantedSecret
+from kasmgen.project.config import Environment, Project
+from kasmgen.secrets.required import WantedSecret
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml
 

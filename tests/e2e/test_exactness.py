@@ -18,14 +18,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kasmgen import overlays, rendering
-from kasmgen.config import ChartRef, Environment, Project
 from kasmgen.errors import KasmgenError
 from kasmgen.kubernetes.resources import Render
 from kasmgen.programs import kustomize
+from kasmgen.project.config import ChartRef, Environment, Project
+from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git, scratch
-from kasmgen.steps import certificates, layout
-from kasmgen.steps.secretplan import Sources
-from kasmgen.workspace import EnvironmentFiles, Workspace
+from kasmgen.secrets import certificates
+from kasmgen.secrets.plan import Sources
+from kasmgen.steps import layout
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
 UPSTREAM_LIKE = Path(__file__).parent.parent / "charts" / "upstream-like"

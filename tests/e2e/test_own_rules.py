@@ -8,7 +8,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from kasmgen.steps.recipients import Recipients, of_metadata
+from kasmgen.secrets.recipients import Recipients, of_metadata
 from kasmgen.yaml import documents
 from tests.e2e.conftest import Machine, make_machine
 from tests.needs import program

@@ -14,7 +14,7 @@ import pytest
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.programs import age, sops
-from kasmgen.steps import rules
+from kasmgen.secrets import sops_config
 from tests.needs import program
 
 NOW = datetime(2031, 5, 17, 12, 0, 0, tzinfo=UTC)
@@ -61,7 +61,7 @@ def test_sops_finds_the_identity_that_was_appended(home: Path, monkeypatch: pyte
     public, secret = age.generate()
     age.append_identity(age.key_file(), public, secret, NOW)
     path = "overlays/prod/secrets/a.sops.yaml"
-    config = rules.add_environment(b"", "prod", [public])
+    config = sops_config.add_environment(b"", "prod", [public])
     content = sops.encrypt(sops.locate(), Secret('{"data": {"a": "YQ=="}}'), path=path, config=config)
     assert b'"YQ=="' in sops.decrypt(sops.locate(), content, name=path).reveal()
 

@@ -22,8 +22,8 @@ from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.programs import sops
 from kasmgen.programs.sops import Sops
-from kasmgen.steps import rules, sealed
-from kasmgen.steps.recipients import Recipients
+from kasmgen.secrets import sealed_file, sops_config
+from kasmgen.secrets.recipients import Recipients
 from kasmgen.yaml import documents
 from tests.needs import program
 
@@ -34,7 +34,7 @@ DATA = {
     "empty": Secret(""),
     "tls.key": Secret(bytes(range(256))),
 }
-MANIFEST = sealed.manifest("kasm-secrets", "kasm", "Opaque", DATA, ANNOTATIONS, {"app": "kasm"})
+MANIFEST = sealed_file.manifest("kasm-secrets", "kasm", "Opaque", DATA, ANNOTATIONS, {"app": "kasm"})
 
 
 class Person:
@@ -74,8 +74,8 @@ def tool() -> Sops:
 
 @pytest.fixture
 def config(alice: Person, bob: Person) -> bytes:
-    content = rules.add_environment(rules.initial(), "prod", [alice.public])
-    return rules.add_environment(content, "dev", [bob.public])
+    content = sops_config.add_environment(sops_config.initial(), "prod", [alice.public])
+    return sops_config.add_environment(content, "dev", [bob.public])
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def content(tool: Sops, config: bytes) -> bytes:
     return sops.encrypt(tool, MANIFEST, path=PATH, config=config)
 
 
-def verified(content: bytes, config: bytes, path: str = PATH) -> sealed.Sealed:
-    return sealed.verify(
+def verified(content: bytes, config: bytes, path: str = PATH) -> sealed_file.Sealed:
+    return sealed_file.verify(
         content,
         plain_keys=list(DATA),
-        recipients=rules.recipients_for(config, path),
+        recipients=sops_config.recipients_for(config, path),
         name="kasm-secrets",
         namespace="kasm",
         annotations=ANNOTATIONS,
@@ -105,7 +105,7 @@ def plain_sops(tool: Sops, *argv: str, stdin: bytes | None = None, key: Person |
 def opened(tool: Sops, content: bytes, key: Person) -> dict[str, Secret]:
     code, out = plain_sops(tool, "decrypt", "--filename-override", "x.sops.yaml", stdin=content, key=key)
     assert code == 0
-    return sealed.data_of(Secret(out))
+    return sealed_file.data_of(Secret(out))
 
 
 # --- sealing ---------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_a_configuration_in_the_current_directory_does_not_count(
     monkeypatch.chdir(tmp_path)
     verified(sops.encrypt(tool, MANIFEST, path=PATH, config=config), config)
     monkeypatch.setenv("SOPS_AGE_KEY", alice.private)
-    assert sealed.data_of(sops.decrypt(tool, content, name="a")) == DATA
+    assert sealed_file.data_of(sops.decrypt(tool, content, name="a")) == DATA
 
 
 def test_a_rule_whose_regex_matches_nothing_is_found_out(tool: Sops, config: bytes, alice: Person) -> None:
@@ -156,7 +156,7 @@ def test_a_rule_whose_regex_matches_nothing_is_found_out(tool: Sops, config: byt
     content = sops.encrypt(tool, MANIFEST, path=PATH, config=wrong)
     assert base64.b64encode(DATA["admin-password"].reveal()) in content, "sops itself says nothing"
     with pytest.raises(SecretError, match="the value of admin-password is not encrypted"):
-        sealed.verify(content, plain_keys=list(DATA), recipients=Recipients.of([[alice.public]]))
+        sealed_file.verify(content, plain_keys=list(DATA), recipients=Recipients.of([[alice.public]]))
 
 
 def test_a_rule_that_encrypts_too_much_is_found_out(tool: Sops, config: bytes) -> None:
@@ -182,7 +182,7 @@ def test_key_groups_are_sealed_and_compared_as_groups(tool: Sops, config: bytes,
         assert verified(content, grouped).recipients.threshold == threshold
         one = Recipients.of([[alice.public, bob.public, carol.public]])
         with pytest.raises(SecretError, match="groups are needed"):
-            sealed.verify(content, plain_keys=list(DATA), recipients=one)
+            sealed_file.verify(content, plain_keys=list(DATA), recipients=one)
     with pytest.raises(SecretError, match="no key at hand") as caught:
         sops.decrypt(tool, content, name=PATH)
     assert all(person.public in str(caught.value) for person in (alice, bob, carol))
@@ -199,13 +199,13 @@ def test_a_merged_key_group_seals_to_all_of_its_keys(tool: Sops, config: bytes, 
 def test_an_ssh_key_is_a_recipient(tool: Sops, tmp_path: Path) -> None:
     key = tmp_path / "id"
     subprocess.run([program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "me@laptop", "-f", key], check=True)
-    config = rules.add_environment(b"", "prod", [key.with_suffix(".pub").read_text()])
+    config = sops_config.add_environment(b"", "prod", [key.with_suffix(".pub").read_text()])
     content = sops.encrypt(tool, MANIFEST, path=PATH, config=config)
     verified(content, config)
     env = {**os.environ, "SOPS_AGE_SSH_PRIVATE_KEY_FILE": str(key)}
     argv = [tool.path, "decrypt", "--filename-override", "x.yaml"]
     out = subprocess.run(argv, input=content, capture_output=True, env=env, check=True).stdout
-    assert sealed.data_of(Secret(out)) == DATA
+    assert sealed_file.data_of(Secret(out)) == DATA
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_people_may_add_pgp_to_the_rule(tool: Sops, config: bytes, fingerprint: 
     mixed = config.replace(b"    mac_only", f"    pgp: {spaced}\n    mac_only".encode(), 1)
     content = sops.encrypt(tool, MANIFEST, path=PATH, config=mixed)
     assert verified(content, mixed).recipients == Recipients.of([[alice.public, f"pgp:{fingerprint}"]])
-    assert sealed.data_of(sops.decrypt(tool, content, name=PATH)) == DATA
+    assert sealed_file.data_of(sops.decrypt(tool, content, name=PATH)) == DATA
 
 
 @pytest.mark.parametrize("path", ["/etc/x.yaml", "../x.yaml", "overlays/../../x.yaml", ""])
@@ -279,7 +279,7 @@ def test_the_rule_that_is_predicted_is_the_one_that_sops_takes(
         lines += [f"- path_regex: '{regex}'", "  encrypted_regex: ^data$", f"  age: {person.public}"]
     config = "\n".join(["creation_rules:", *lines]).encode()
     content = sops.encrypt(tool, MANIFEST, path=PATH, config=config)
-    assert sealed.parse(content, PATH).recipients == rules.recipients_for(config, PATH)
+    assert sealed_file.parse(content, PATH).recipients == sops_config.recipients_for(config, PATH)
 
 
 @pytest.mark.parametrize("pattern", ["(?=o)", r"(o)\1", "o++", "(", "[", r"\Z"])
@@ -288,7 +288,7 @@ def test_what_is_refused_as_a_regular_expression_is_refused_by_sops_too(
 ) -> None:
     config = f"creation_rules:\n- path_regex: '{pattern}'\n  age: {alice.public}\n".encode()
     with pytest.raises(InputError, match="cannot be read"):
-        rules.matching_rule(config, PATH)
+        sops_config.matching_rule(config, PATH)
     with pytest.raises(ToolError, match="regexp"):
         sops.encrypt(tool, MANIFEST, path=PATH, config=config)
 
@@ -299,7 +299,7 @@ def test_what_is_refused_as_a_regular_expression_is_refused_by_sops_too(
 def test_a_sealed_file_opens_with_its_mac_after_a_build_with_namespace_and_labels(
     tool: Sops, content: bytes, alice: Person, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.sops.yaml").write_bytes(sealed.with_annotations(content, {"kasmgen.dev/revision": "0" * 16}))
+    (tmp_path / "a.sops.yaml").write_bytes(sealed_file.with_annotations(content, {"kasmgen.dev/revision": "0" * 16}))
     kustomization = {
         "resources": ["a.sops.yaml"],
         "namespace": "elsewhere",
@@ -308,8 +308,8 @@ def test_a_sealed_file_opens_with_its_mac_after_a_build_with_namespace_and_label
     }
     (tmp_path / "kustomization.yaml").write_text(documents.dump(kustomization))
     built = subprocess.run([program("kubectl"), "kustomize", tmp_path], capture_output=True, check=True).stdout
-    assert sealed.parse(built, "built").namespace == "elsewhere"
-    assert sealed.revision(built) == sealed.revision(content)
+    assert sealed_file.parse(built, "built").namespace == "elsewhere"
+    assert sealed_file.revision(built) == sealed_file.revision(content)
     assert opened(tool, built, alice) == DATA
 
 
@@ -317,16 +317,18 @@ def test_a_sealed_file_opens_with_its_mac_after_a_build_with_namespace_and_label
 
 
 def test_new_annotations_keep_the_mac(tool: Sops, content: bytes, alice: Person) -> None:
-    changed = sealed.with_annotations(content, {"kasmgen.dev/not-after": "2041-01-01T00:00:00Z", "kasmgen.dev/a": "b"})
+    changed = sealed_file.with_annotations(
+        content, {"kasmgen.dev/not-after": "2041-01-01T00:00:00Z", "kasmgen.dev/a": "b"}
+    )
     assert changed != content
     assert opened(tool, changed, alice) == DATA
-    assert sealed.revision(changed) == sealed.revision(content)
+    assert sealed_file.revision(changed) == sealed_file.revision(content)
 
 
 def test_updatekeys_keeps_the_revision_and_set_changes_it(
     tool: Sops, content: bytes, alice: Person, bob: Person, tmp_path: Path
 ) -> None:
-    wider = rules.add_environment(rules.initial(), "prod", [alice.public, bob.public])
+    wider = sops_config.add_environment(sops_config.initial(), "prod", [alice.public, bob.public])
     (tmp_path / ".sops.yaml").write_bytes(wider)
     file = tmp_path / PATH
     file.parent.mkdir(parents=True)
@@ -335,10 +337,10 @@ def test_updatekeys_keeps_the_revision_and_set_changes_it(
     assert code == 0
     assert file.read_bytes() != content
     assert verified(file.read_bytes(), wider).recipients.age == tuple(sorted((alice.public, bob.public)))
-    assert sealed.revision(file.read_bytes()) == sealed.revision(content)
+    assert sealed_file.revision(file.read_bytes()) == sealed_file.revision(content)
     code, _ = plain_sops(tool, "set", "--value-stdin", str(file), '["data"]["empty"]', stdin=b'"eA=="', key=bob)
     assert code == 0
-    assert sealed.revision(file.read_bytes()) != sealed.revision(content)
+    assert sealed_file.revision(file.read_bytes()) != sealed_file.revision(content)
 
 
 # --- opening ---------------------------------------------------------------
@@ -361,7 +363,7 @@ def test_a_secret_opens_with_the_users_key(
     file.write_text(f"# mine\n{alice.private}\n")
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(file))
     plain = sops.decrypt(tool, content, name=PATH)
-    assert sealed.data_of(plain) == DATA
+    assert sealed_file.data_of(plain) == DATA
     assert json.loads(plain.reveal())["metadata"]["name"] == "kasm-secrets"
     assert "kasm" not in repr(plain)
 
@@ -419,18 +421,18 @@ def test_a_key_is_added_with_a_key_at_hand_and_the_others_keep_their_ciphertext(
 ) -> None:
     monkeypatch.setenv("SOPS_AGE_KEY", alice.private)
     more = {**DATA, "redis-password": Secret("new")}
-    changed = sops.set_values(tool, content, ["data"], sealed.data_json(more), name=PATH, config=config)
-    before, after = sealed.parse(content, PATH), sealed.parse(changed, PATH)
-    assert sealed.problems(after) == []
+    changed = sops.set_values(tool, content, ["data"], sealed_file.data_json(more), name=PATH, config=config)
+    before, after = sealed_file.parse(content, PATH), sealed_file.parse(changed, PATH)
+    assert sealed_file.problems(after) == []
     assert {key: after.ciphertext[key] for key in DATA} == before.ciphertext
     assert after.keys == tuple(sorted(more))
     assert opened(tool, changed, alice) == more
-    assert sops.set_values(tool, changed, ["data"], sealed.data_json(more), name=PATH, config=config) == changed
+    assert sops.set_values(tool, changed, ["data"], sealed_file.data_json(more), name=PATH, config=config) == changed
 
 
 def test_without_a_key_nothing_is_added(tool: Sops, content: bytes, config: bytes) -> None:
     with pytest.raises(SecretError, match="no key at hand"):
-        sops.set_values(tool, content, ["data"], sealed.data_json(DATA), name=PATH, config=config)
+        sops.set_values(tool, content, ["data"], sealed_file.data_json(DATA), name=PATH, config=config)
 
 
 # --- which sops ------------------------------------------------------------
@@ -536,12 +538,12 @@ def test_a_secret_goes_into_sops_by_standard_input_and_nowhere_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     spied = sops.locate()
-    manifest = sealed.manifest("a", "b", "Opaque", {"password": Secret(MARKER), "x": Secret(f"a{MARKER}")})
+    manifest = sealed_file.manifest("a", "b", "Opaque", {"password": Secret(MARKER), "x": Secret(f"a{MARKER}")})
     sops.encrypt_many(spied, {PATH: manifest, PATH.replace("kasm", "k2"): manifest}, config=config)
     content = sops.encrypt(spied, manifest, path=PATH, config=config)
     monkeypatch.setenv("SOPS_AGE_KEY", alice.private)
-    data = sealed.data_of(sops.decrypt(spied, content, name=PATH))
-    more = sealed.data_json({**data, "y": Secret(MARKER + "2")})
+    data = sealed_file.data_of(sops.decrypt(spied, content, name=PATH))
+    more = sealed_file.data_json({**data, "y": Secret(MARKER + "2")})
     sops.set_values(spied, content, ["data"], more, name=PATH, config=config)
 
     calls = sorted(watched.iterdir())
@@ -565,7 +567,7 @@ def test_errors_and_logs_never_hold_a_secret(
     tool: Sops, config: bytes, caplog: pytest.LogCaptureFixture, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    manifest = sealed.manifest("a", "b", "Opaque", {"password": Secret(MARKER)})
+    manifest = sealed_file.manifest("a", "b", "Opaque", {"password": Secret(MARKER)})
     monkeypatch.setenv("SOPS_AGE_KEY", alice.private)
     encoded = base64.b64encode(MARKER.encode()).decode()
     content = sops.encrypt(tool, manifest, path=PATH, config=config)
@@ -578,7 +580,10 @@ def test_errors_and_logs_never_hold_a_secret(
         lambda: sops.encrypt(tool, Secret(f'{{"data": {{"a": "{MARKER}"'), path=PATH, config=config),
         lambda: sops.decrypt(tool, tampered, name=PATH),
         lambda: sops.set_values(tool, content, ["data"], Secret(MARKER), name=PATH),
-        lambda: sealed.parse(tampered, PATH) and sealed.verify(tampered, plain_keys=[], recipients=Recipients.of([])),
+        lambda: (
+            sealed_file.parse(tampered, PATH)
+            and sealed_file.verify(tampered, plain_keys=[], recipients=Recipients.of([]))
+        ),
     )
     for run in broken:
         with pytest.raises(KasmgenError) as caught:

@@ -12,7 +12,7 @@ from bench import cases, clock, machine, report
 from bench.clock import Ran, Task
 from bench.report import Figure
 from bench.scratch import Scratch, resize, scratch
-from kasmgen import workspace
+from kasmgen.project import workspace
 
 FIGURES = [
     Figure("`fast`", "a|b", 0.5, 1.5, ours=0.2, reference=0.4, runs=3),

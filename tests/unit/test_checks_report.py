@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen.config import CheckOff
 from kasmgen.errors import InputError
+from kasmgen.project.config import CheckOff
 from kasmgen.steps import checks, pipelines
 from kasmgen.steps.checks import formats, report
 from kasmgen.steps.checks.report import Report

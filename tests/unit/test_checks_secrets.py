@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kasmgen.kubernetes.resources import Secret
-from kasmgen.steps import rules as sops_rules
+from kasmgen.secrets import sops_config as sops_rules
 from kasmgen.steps.checks import leaks, secrets
 from kasmgen.steps.checks.leaks import Known, Text
 from kasmgen.steps.checks.rule import run

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from kasmgen.config import CertificateInput, Environment, Project
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart
-from kasmgen.steps import certificates, kasm, profile
+from kasmgen.project.config import CertificateInput, Environment, Project
+from kasmgen.secrets import certificates
+from kasmgen.secrets.required import Generate
+from kasmgen.steps import kasm, profile
 from kasmgen.steps.kasm import KasmSingleZone
-from kasmgen.steps.wanted import Generate
 from kasmgen.yaml import documents, mappings
 
 PROFILE = KasmSingleZone()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmgen.config import Environment, FluxInput, Project
 from kasmgen.kubernetes.resources import Object, Rendered, ResourceId
 from kasmgen.layout import marks
+from kasmgen.project.config import Environment, FluxInput, Project
 from kasmgen.steps import flux, layout
 from kasmgen.yaml import documents
 

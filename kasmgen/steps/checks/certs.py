@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kasmgen.layout import paths
-from kasmgen.steps import certificates
-from kasmgen.steps.certificates import CertificateSpec
+from kasmgen.secrets import certificates
+from kasmgen.secrets.certificates import CertificateSpec
+from kasmgen.secrets.sealed_file import Sealed
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
-from kasmgen.steps.sealed import Sealed
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kasmgen.config import CheckOff
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import PROJECT_FILE
+from kasmgen.project.config import CheckOff
 from kasmgen.steps.checks.rule import ERROR, Finding
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError, KasmgenError, SecretError
 from kasmgen.layout import paths as layout_paths
-from kasmgen.steps import rules as sops_rules
-from kasmgen.steps import sealed as sealing
+from kasmgen.secrets import sealed_file as sealing
+from kasmgen.secrets import sops_config as sops_rules
+from kasmgen.secrets.sealed_file import Sealed
 from kasmgen.steps.checks.rule import ERROR, Hit, Rule
-from kasmgen.steps.sealed import Sealed
 from kasmgen.yaml import documents as yaml_documents
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Object
-from kasmgen.steps import certificates
-from kasmgen.steps.recipients import of_metadata
+from kasmgen.secrets import certificates
+from kasmgen.secrets.recipients import of_metadata
 from kasmgen.steps.review.changes import Certificate, KeyState, SecretChange
 from kasmgen.steps.review.guard import SECTIONS, clear_values, is_sealed
 from kasmgen.yaml.documents import Yaml

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
-from kasmgen.steps import certificates
-from kasmgen.steps.certificates import CertificateSpec, TlsPair
+from kasmgen.secrets import certificates
+from kasmgen.secrets.certificates import CertificateSpec, TlsPair
 from tests.needs import program
 
 NOW = datetime(2031, 5, 17, 12, 0, 0, tzinfo=UTC)

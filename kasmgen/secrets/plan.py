@@ -15,9 +15,9 @@ from typing import Literal
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout import paths
-from kasmgen.steps import certificates, passwords
-from kasmgen.steps.sealed import Sealed
-from kasmgen.steps.wanted import TLS_KEYS, Follow, Generate, Given, WantedSecret
+from kasmgen.secrets import certificates, passwords
+from kasmgen.secrets.required import TLS_KEYS, Follow, Generate, Given, WantedSecret
+from kasmgen.secrets.sealed_file import Sealed
 
 INPUTS = "kasmgen.dev/inputs"
 REVISION = "kasmgen.dev/revision"

@@ -8,8 +8,9 @@ from concurrent.futures import Future
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.programs import sops
-from kasmgen.steps import certificates, rules, sealed, secretplan
-from kasmgen.steps.secretplan import INPUTS, REVISION, Plan, Sources
+from kasmgen.secrets import certificates, sealed_file, sops_config
+from kasmgen.secrets import plan as secrets_plan
+from kasmgen.secrets.plan import INPUTS, REVISION, Plan, Sources
 from kasmgen.yaml import edit
 
 Keys = Mapping[str, "Future[certificates.PrivateKey]"]
@@ -31,10 +32,10 @@ def seal(
     """
     fresh = [plan for plan in plans if plan.action in ("create", "replace")]
     if fresh:
-        rules.require_own_rule(config, environment, [plan.path for plan in fresh])
-    filled = {plan.path: secretplan.fill(plan, sources, brought.get(plan.wanted.id, {})) for plan in fresh}
+        sops_config.require_own_rule(config, environment, [plan.path for plan in fresh])
+    filled = {plan.path: secrets_plan.fill(plan, sources, brought.get(plan.wanted.id, {})) for plan in fresh}
     manifests = {plan.path: _manifest(plan, *filled[plan.path]) for plan in fresh}
-    completed = rules.for_sealing(config, environment) if manifests else b""
+    completed = sops_config.for_sealing(config, environment) if manifests else b""
     encrypted = sops.encrypt_many(sops.locate(), manifests, config=completed) if manifests else {}
     out: dict[str, bytes] = {}
     for plan in plans:
@@ -52,16 +53,16 @@ def seal(
 def _manifest(plan: Plan, data: Mapping[str, Secret], annotations: Mapping[str, str]) -> Secret:
     wanted = plan.wanted
     clear = {**annotations, REVISION: ""}
-    return sealed.manifest(wanted.id.name, wanted.id.namespace, wanted.type, data, clear, wanted.labels)
+    return sealed_file.manifest(wanted.id.name, wanted.id.namespace, wanted.type, data, clear, wanted.labels)
 
 
 def _verified(
     plan: Plan, content: bytes, data: Mapping[str, Secret], annotations: Mapping[str, str], config: bytes
 ) -> bytes:
-    sealed.verify(
+    sealed_file.verify(
         content,
         plain_keys=list(data),
-        recipients=rules.recipients_for(config, plan.path),
+        recipients=sops_config.recipients_for(config, plan.path),
         name=plan.wanted.id.name,
         namespace=plan.wanted.id.namespace,
         annotations={**annotations, REVISION: ""},
@@ -82,25 +83,25 @@ def _added(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> bytes
             f"{path} needs {keys}, and nothing can be added to a sealed file without a private key ({error.message})",
             hint="run the same command where a private key fits, and commit what it changes",
         ) from None
-    data, annotations = secretplan.fill(plan, sources, brought)
-    whole = {**sealed.data_of(plain, path), **data}
-    content = sops.set_values(program, plan.existing.content, ["data"], sealed.data_json(whole), name=path)
+    data, annotations = secrets_plan.fill(plan, sources, brought)
+    whole = {**sealed_file.data_of(plain, path), **data}
+    content = sops.set_values(program, plan.existing.content, ["data"], sealed_file.data_json(whole), name=path)
     if INPUTS not in annotations and plan.existing.sealed.annotations.get(INPUTS):
         annotations = {**annotations, INPUTS: ""}
-    return sealed.with_annotations(content, annotations) if annotations else content
+    return sealed_file.with_annotations(content, annotations) if annotations else content
 
 
 def _current(path: str, content: bytes, plans: Sequence[Plan]) -> bytes:
     """`content` with the namespace and the revision that it must have; both stand in clear."""
     plan = next(plan for plan in plans if plan.path == path)
-    seen = sealed.parse(content, path)
+    seen = sealed_file.parse(content, path)
     if seen.namespace != plan.wanted.id.namespace:
         text = edit.set_entries(content.decode(), ("metadata",), {"namespace": plan.wanted.id.namespace}, path)
         content = text.encode()
-    revision = sealed.revision(content)
+    revision = sealed_file.revision(content)
     if seen.annotations.get(REVISION) == revision:
         return content
-    return sealed.with_annotations(content, {REVISION: revision})
+    return sealed_file.with_annotations(content, {REVISION: revision})
 
 
 def key_source(pool: Callable[[str], Future[certificates.PrivateKey]]) -> Callable[[str], certificates.PrivateKey]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import config, names
-from kasmgen.config import Environment, Project
+from kasmgen import names
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks, paths
+from kasmgen.project import config
+from kasmgen.project.config import Environment, Project
 from kasmgen.repository import git
-from kasmgen.steps import sealed
-from kasmgen.steps.secretplan import Existing
+from kasmgen.secrets import sealed_file
+from kasmgen.secrets.plan import Existing
 
 MAX_INPUT = 16 * 1024 * 1024
 """Bytes; no file that kasmgen reads as an input is anywhere near it."""
@@ -154,7 +155,7 @@ def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], fro
         shown = path.relative_to(root).as_posix()
         content = read_bytes(path, shown) if _may_be_ours(path, "secrets", ".sops.yaml") else b""
         if marks.is_sealed_by_us(content):
-            ours.append(Existing(shown, content, sealed.parse(content, shown)))
+            ours.append(Existing(shown, content, sealed_file.parse(content, shown)))
         else:
             kept.add(path.relative_to(root / directory).as_posix())
     return tuple(ours), frozenset(kept)

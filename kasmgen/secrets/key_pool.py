@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-from kasmgen.steps import certificates
+from kasmgen.secrets import certificates
 
 
 @contextmanager

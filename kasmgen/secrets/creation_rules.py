@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import re2
-from kasmgen.steps.recipients import Recipients, of_rule
+from kasmgen.secrets.recipients import Recipients, of_rule
 from kasmgen.yaml import documents, edit
 
 FILE = ".sops.yaml"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kasmgen import config, workspace
-from kasmgen.config import Environment, Project
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks
+from kasmgen.project import config, workspace
+from kasmgen.project.config import Environment, Project
 from tests.needs import program
 
 SEALED = """\

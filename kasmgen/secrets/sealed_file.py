@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
-from kasmgen.steps.recipients import Recipients, of_metadata
-from kasmgen.steps.rules import ENCRYPTED_REGEX
+from kasmgen.secrets.recipients import Recipients, of_metadata
+from kasmgen.secrets.sops_config import ENCRYPTED_REGEX
 from kasmgen.yaml import documents, edit
 from kasmgen.yaml.documents import Yaml
 

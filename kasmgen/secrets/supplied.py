@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
-from kasmgen.steps import passwords
-from kasmgen.steps.wanted import REGISTRY, TLS_KEYS, Given, WantedSecret
+from kasmgen.secrets import passwords as secrets_passwords
+from kasmgen.secrets.required import REGISTRY, TLS_KEYS, Given, WantedSecret
 
 PASSWORDS = "passwords"
 
@@ -63,7 +63,7 @@ def assign(brought: Brought, wanted: Iterable[WantedSecret]) -> dict[ResourceId,
     for key, values in brought.frozen.items():
         out.setdefault(key, {}).update(values)
     for label, value in brought.passwords.items():
-        if passwords.is_placeholder(value) and value.reveal():
+        if secrets_passwords.is_placeholder(value) and value.reveal():
             raise SecretError(f"{label}: the value is a placeholder or the mask of some tool, not a secret")
         secret, data_key = _owner(label, secrets)
         out[secret.id][data_key] = value
@@ -105,5 +105,5 @@ def warnings(brought: Brought) -> tuple[str, ...]:
         f"{key}: {problem}"
         for key, value in brought.passwords.items()
         if value.reveal()
-        for problem in passwords.check(value)
+        for problem in secrets_passwords.check(value)
     )

@@ -12,11 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kasmgen import config
-from kasmgen.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
 from kasmgen.errors import InputError
 from kasmgen.layout import marks
-from kasmgen.steps import certificates, secretplan, templates
+from kasmgen.project import config
+from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
+from kasmgen.secrets import certificates, plan, rollout
 from kasmgen.yaml import documents
 
 ROOT = Path(__file__).parents[2]
@@ -179,9 +179,9 @@ def test_the_page_has_every_annotation_and_the_mark() -> None:
     ours = {
         *certificates.ANNOTATIONS,
         marks.REVISION,
-        secretplan.INPUTS,
-        secretplan.PINNED,
-        templates.ANNOTATION,
+        plan.INPUTS,
+        plan.PINNED,
+        rollout.ANNOTATION,
     }
     assert set(re.findall(r"kasmgen\.dev/[a-z][a-z0-9-]+", PAGE)) - {config.API_VERSION} == ours
     line = marks.stamp(b"", "kasm-single-zone 1.16.0").decode().rpartition(":")[0]

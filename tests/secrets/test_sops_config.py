@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes import re2
-from kasmgen.steps import rules
-from kasmgen.steps.recipients import Recipients, of_metadata, of_rule
+from kasmgen.secrets import sops_config
+from kasmgen.secrets.recipients import Recipients, of_metadata, of_rule
 from kasmgen.yaml import documents
 
 # Recipients whose identities nobody kept.
@@ -52,7 +52,7 @@ creation_rules:
 
 
 def regexes(content: bytes) -> list[str]:
-    return [rule.path_regex for rule in rules.parse(content)]
+    return [rule.path_regex for rule in sops_config.parse(content)]
 
 
 def own(env: str) -> str:
@@ -63,7 +63,7 @@ def own(env: str) -> str:
 
 
 def test_rules_are_read_with_their_lines_and_recipients() -> None:
-    terraform, vault, rest = rules.parse(TEAM.encode())
+    terraform, vault, rest = sops_config.parse(TEAM.encode())
     assert [rule.line for rule in (terraform, vault, rest)] == [8, 11, 21]
     assert terraform.recipients.others == (f"pgp:{FINGERPRINT}",)
     assert vault.recipients == Recipients.of([[BOB], [ALICE]], 2)
@@ -74,18 +74,18 @@ def test_rules_are_read_with_their_lines_and_recipients() -> None:
 
 def test_the_first_rule_that_matches_counts() -> None:
     content = TEAM.encode()
-    assert rules.recipients_for(content, "vault/x.yaml") == Recipients.of([[ALICE], [BOB]])
-    assert rules.recipients_for(content, "terraform/a.yaml").others
-    assert rules.recipients_for(content, "other").age == (CAROL,)
+    assert sops_config.recipients_for(content, "vault/x.yaml") == Recipients.of([[ALICE], [BOB]])
+    assert sops_config.recipients_for(content, "terraform/a.yaml").others
+    assert sops_config.recipients_for(content, "other").age == (CAROL,)
 
 
 def test_a_path_without_a_rule_or_recipient_is_an_error() -> None:
     with pytest.raises(SecretError, match="no rule for"):
-        rules.recipients_for(rules.initial(), PROD)
+        sops_config.recipients_for(sops_config.initial(), PROD)
     with pytest.raises(SecretError, match="names no recipient"):
-        rules.recipients_for(b"creation_rules:\n- path_regex: prod\n", PROD)
-    assert rules.matching_rule(b"", PROD) is None
-    assert rules.matching_rule(b"creation_rules:\n", PROD) is None
+        sops_config.recipients_for(b"creation_rules:\n- path_regex: prod\n", PROD)
+    assert sops_config.matching_rule(b"", PROD) is None
+    assert sops_config.matching_rule(b"creation_rules:\n", PROD) is None
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_a_path_without_a_rule_or_recipient_is_an_error() -> None:
 )
 def test_a_file_that_sops_would_not_read_is_an_input_error(text: str) -> None:
     with pytest.raises(InputError, match=r"\.sops\.yaml"):
-        rules.parse(text.encode("latin-1"))
+        sops_config.parse(text.encode("latin-1"))
 
 
 def test_a_regular_expression_that_go_refuses_names_its_rule() -> None:
     content = b"creation_rules:\n- path_regex: a(?!b)\n  age: x\n"
     with pytest.raises(InputError, match=r"rule 1 \(line 2, path_regex a\(\?!b\)\) cannot be read"):
-        rules.matching_rule(content, PROD)
+        sops_config.matching_rule(content, PROD)
 
 
 def test_every_kind_of_key_compares_between_rule_and_sealed_file() -> None:
@@ -158,7 +158,7 @@ def test_the_comment_of_an_ssh_key_says_nothing_about_who() -> None:
 
 @pytest.mark.parametrize("text", [ALICE, f"  {ALICE}\n", PLUGIN, SSH, f"{SSH} me@laptop"])
 def test_recipients_that_sops_takes_are_accepted(text: str) -> None:
-    assert rules.check_recipient(text) == text.strip()
+    assert sops_config.check_recipient(text) == text.strip()
 
 
 @pytest.mark.parametrize(
@@ -177,14 +177,14 @@ def test_recipients_that_sops_takes_are_accepted(text: str) -> None:
 )
 def test_what_is_no_recipient_is_refused_by_the_options_name(text: str) -> None:
     with pytest.raises(InputError, match="--recipient"):
-        rules.check_recipient(text)
+        sops_config.check_recipient(text)
 
 
 def test_a_private_key_given_as_recipient_is_never_echoed() -> None:
     private = str(pyrage.x25519.Identity.generate())
     for text in (private, private.lower(), "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz"):
         with pytest.raises(InputError, match="private key") as caught:
-            rules.check_recipient(text)
+            sops_config.check_recipient(text)
         assert text[20:] not in caught.value.message + caught.value.hint
 
 
@@ -192,41 +192,44 @@ def test_a_private_key_given_as_recipient_is_never_echoed() -> None:
 
 
 def test_a_new_file_has_no_catch_all_and_two_spaces() -> None:
-    document = documents.load(rules.initial().decode())
+    document = documents.load(sops_config.initial().decode())
     assert document == {"stores": {"yaml": {"indent": 2}}, "creation_rules": []}
 
 
 def test_new_environments_take_their_recipients_from_the_default_rule() -> None:
-    content = rules.add_environment(rules.initial([ALICE, BOB, ALICE]), "prod")
-    assert rules.require_own_rule(content, "prod").recipients == Recipients.of([[ALICE, BOB]])
-    assert rules.matching_rule(content, "elsewhere/prod/secrets/a.sops.yaml") is None
-    for nobody in (rules.initial(), rules.add_environment(rules.initial(), "prod", [ALICE])):
+    content = sops_config.add_environment(sops_config.initial([ALICE, BOB, ALICE]), "prod")
+    assert sops_config.require_own_rule(content, "prod").recipients == Recipients.of([[ALICE, BOB]])
+    assert sops_config.matching_rule(content, "elsewhere/prod/secrets/a.sops.yaml") is None
+    for nobody in (sops_config.initial(), sops_config.add_environment(sops_config.initial(), "prod", [ALICE])):
         with pytest.raises(InputError, match="no recipient"):
-            rules.add_environment(nobody, "dev")
+            sops_config.add_environment(nobody, "dev")
 
 
 def test_a_file_of_other_people_gets_a_default_rule_once() -> None:
-    content = rules.add_default(rules.add_environment(TEAM.encode(), "prod", [ALICE]), [BOB, f"{SSH} me"])
-    assert rules.require_own_rule(rules.add_environment(content, "next"), "next").recipients.age == (BOB, SSH)
+    content = sops_config.add_default(sops_config.add_environment(TEAM.encode(), "prod", [ALICE]), [BOB, f"{SSH} me"])
+    assert sops_config.require_own_rule(sops_config.add_environment(content, "next"), "next").recipients.age == (
+        BOB,
+        SSH,
+    )
     assert regexes(content)[2:4] == [own("prod"), own("[^/]+")]
-    assert rules.require_own_rule(content, "prod").recipients.age == (ALICE,)
-    assert rules.add_default(content, [SSH, BOB]) == content
-    assert rules.require_own_rule(rules.add_environment(content, "dev", [CAROL]), "dev")
+    assert sops_config.require_own_rule(content, "prod").recipients.age == (ALICE,)
+    assert sops_config.add_default(content, [SSH, BOB]) == content
+    assert sops_config.require_own_rule(sops_config.add_environment(content, "dev", [CAROL]), "dev")
     with pytest.raises(InputError, match="rule 4"):
-        rules.add_default(content, [CAROL])
+        sops_config.add_default(content, [CAROL])
 
 
 def test_environments_come_in_their_order_before_the_default_rule() -> None:
-    content = rules.initial([ALICE])
+    content = sops_config.initial([ALICE])
     for env in ("prod", "dev", "a-9"):
-        content = rules.add_environment(content, env, [BOB])
+        content = sops_config.add_environment(content, env, [BOB])
     assert regexes(content) == [own("prod"), own("dev"), own("a-9"), own("[^/]+")]
-    assert rules.require_own_rule(content, "dev").recipients.age == (BOB,)
-    assert content.decode().endswith(rules.initial([ALICE]).decode().split("creation_rules:\n")[1])
+    assert sops_config.require_own_rule(content, "dev").recipients.age == (BOB,)
+    assert content.decode().endswith(sops_config.initial([ALICE]).decode().split("creation_rules:\n")[1])
 
 
 def test_the_rule_of_an_environment_holds_what_flux_needs() -> None:
-    rule = documents.load(rules.add_environment(b"", "prod", [ALICE, f"{SSH} me"]).decode())["creation_rules"][0]
+    rule = documents.load(sops_config.add_environment(b"", "prod", [ALICE, f"{SSH} me"]).decode())["creation_rules"][0]
     assert rule == {
         "path_regex": own("prod"),
         "encrypted_regex": "^(data|stringData)$",
@@ -236,7 +239,7 @@ def test_the_rule_of_an_environment_holds_what_flux_needs() -> None:
 
 
 def test_in_a_file_of_other_people_one_rule_is_put_in_and_no_byte_changes() -> None:
-    content = rules.add_environment(TEAM.encode(), "prod", [ALICE])
+    content = sops_config.add_environment(TEAM.encode(), "prod", [ALICE])
     added = f"""\
     - path_regex: '{own("prod")}'
       encrypted_regex: ^(data|stringData)$
@@ -246,13 +249,13 @@ def test_in_a_file_of_other_people_one_rule_is_put_in_and_no_byte_changes() -> N
 """
     before, after = TEAM.split("    # Really everything.\n")
     assert content.decode() == f"{before}{added}    # Really everything.\n{after}"
-    assert rules.matching_rule(content, PROD) == rules.require_own_rule(content, "prod")
-    assert rules.remove_environment(content, "prod") == TEAM.encode()
+    assert sops_config.matching_rule(content, PROD) == sops_config.require_own_rule(content, "prod")
+    assert sops_config.remove_environment(content, "prod") == TEAM.encode()
 
 
 def test_windows_line_ends_and_a_missing_last_one_are_kept() -> None:
     text = "creation_rules:\r\n- path_regex: ^a\r\n  age: " + ALICE
-    content = rules.add_environment(text.encode(), "prod", [BOB])
+    content = sops_config.add_environment(text.encode(), "prod", [BOB])
     assert content.startswith(text.encode() + b"\r\n")
     assert b"\n" not in content.replace(b"\r\n", b"")
 
@@ -274,10 +277,10 @@ def test_windows_line_ends_and_a_missing_last_one_are_kept() -> None:
     ],
 )
 def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
-    content = rules.add_environment(text.encode(), "prod", [ALICE])
+    content = sops_config.add_environment(text.encode(), "prod", [ALICE])
     old = documents.load(text) or {}
     new = documents.load(content.decode())
-    added = rules.require_own_rule(content, "prod")
+    added = sops_config.require_own_rule(content, "prod")
     assert [rule for i, rule in enumerate(new["creation_rules"]) if i != added.index] == (
         old.get("creation_rules") or []
     )
@@ -285,7 +288,7 @@ def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
         k: v for k, v in old.items() if k != "creation_rules"
     }
     assert all(line in content.decode() for line in text.splitlines() if line.startswith("#"))
-    gone = documents.load(rules.remove_environment(content, "prod").decode())
+    gone = documents.load(sops_config.remove_environment(content, "prod").decode())
     assert (gone.get("creation_rules") or []) == (old.get("creation_rules") or [])
 
 
@@ -303,9 +306,9 @@ def test_a_rule_finds_its_place_however_the_list_is_written(text: str) -> None:
     ],
 )
 def test_unusual_files_come_back_to_the_byte(text: str) -> None:
-    content = rules.add_environment(text.encode(), "prod", [ALICE])
-    assert rules.require_own_rule(content, "prod")
-    assert rules.remove_environment(content, "prod") == text.encode()
+    content = sops_config.add_environment(text.encode(), "prod", [ALICE])
+    assert sops_config.require_own_rule(content, "prod")
+    assert sops_config.remove_environment(content, "prod") == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -318,36 +321,36 @@ def test_unusual_files_come_back_to_the_byte(text: str) -> None:
     ],
 )
 def test_files_too_unusual_to_edit_are_refused_with_a_way_out(text: str) -> None:
-    assert rules.recipients_for(text.encode(), PROD) == Recipients.of([["z"]])
+    assert sops_config.recipients_for(text.encode(), PROD) == Recipients.of([["z"]])
     with pytest.raises(InputError, match="cannot be edited in place") as caught:
-        rules.add_environment(text.encode(), "prod", [ALICE])
+        sops_config.add_environment(text.encode(), "prod", [ALICE])
     assert caught.value.hint
 
 
 def test_the_same_environment_again_changes_nothing_and_other_recipients_are_refused() -> None:
-    content = rules.add_environment(rules.initial([ALICE]), "prod", [ALICE, BOB])
-    assert rules.add_environment(content, "prod", [BOB, ALICE]) == content
+    content = sops_config.add_environment(sops_config.initial([ALICE]), "prod", [ALICE, BOB])
+    assert sops_config.add_environment(content, "prod", [BOB, ALICE]) == content
     with pytest.raises(InputError, match="rule 1"):
-        rules.add_environment(content, "prod", [CAROL])
+        sops_config.add_environment(content, "prod", [CAROL])
 
 
 def test_an_environment_without_recipients_or_with_a_bad_name_is_refused() -> None:
     with pytest.raises(InputError, match="no recipient"):
-        rules.add_environment(rules.initial(), "prod", [])
+        sops_config.add_environment(sops_config.initial(), "prod", [])
     for name in ("../prod", "pro d", "a.b", "", ".*"):
         with pytest.raises(InputError):
-            rules.add_environment(rules.initial(), name, [ALICE])
+            sops_config.add_environment(sops_config.initial(), name, [ALICE])
 
 
 def test_removing_an_environment_that_has_no_rule_changes_nothing() -> None:
-    assert rules.remove_environment(TEAM.encode(), "prod") == TEAM.encode()
+    assert sops_config.remove_environment(TEAM.encode(), "prod") == TEAM.encode()
 
 
 # --- shadowing -------------------------------------------------------------
 
 
 def shadowed(first: str) -> bytes:
-    own_rule = rules.add_environment(b"", "prod", [ALICE]).decode().removeprefix("creation_rules:\n")
+    own_rule = sops_config.add_environment(b"", "prod", [ALICE]).decode().removeprefix("creation_rules:\n")
     return f"creation_rules:\n{first}{own_rule}".encode()
 
 
@@ -355,7 +358,7 @@ def shadowed(first: str) -> bytes:
 def test_a_rule_that_comes_first_is_an_error_that_names_both(regex: str) -> None:
     line = f"  - path_regex: '{regex}'\n" if regex else "  - pgp: x\n"
     with pytest.raises(SecretError) as caught:
-        rules.require_own_rule(shadowed(f"{line}    age: {CAROL}\n"), "prod")
+        sops_config.require_own_rule(shadowed(f"{line}    age: {CAROL}\n"), "prod")
     message = caught.value.message
     assert "rule 1 (line 2" in message
     assert "rule 2 (line 4" in message
@@ -364,39 +367,39 @@ def test_a_rule_that_comes_first_is_an_error_that_names_both(regex: str) -> None
 
 def test_a_rule_that_takes_only_some_files_is_found_by_their_paths() -> None:
     content = shadowed(f"  - path_regex: cert\\.sops\\.yaml$\n    age: {CAROL}\n")
-    assert rules.require_own_rule(content, "prod").index == 1
-    assert rules.require_own_rule(content, "prod", [PROD]).index == 1
+    assert sops_config.require_own_rule(content, "prod").index == 1
+    assert sops_config.require_own_rule(content, "prod", [PROD]).index == 1
     with pytest.raises(SecretError, match="kasm-db-cert"):
-        rules.require_own_rule(content, "prod", [PROD, "overlays/prod/secrets/kasm-db-cert.sops.yaml"])
+        sops_config.require_own_rule(content, "prod", [PROD, "overlays/prod/secrets/kasm-db-cert.sops.yaml"])
 
 
 def test_a_rule_without_its_environment_or_that_seals_otherwise_is_an_error() -> None:
     with pytest.raises(SecretError, match="no rule of its own"):
-        rules.require_own_rule(rules.initial([ALICE]), "prod")
-    good = rules.add_environment(b"", "prod", [ALICE]).decode()
+        sops_config.require_own_rule(sops_config.initial([ALICE]), "prod")
+    good = sops_config.add_environment(b"", "prod", [ALICE]).decode()
     for broken in (
         good.replace("    mac_only_encrypted: true\n", ""),
         good.replace("^(data|stringData)$", "^DATA$"),
         good.replace("    encrypted_regex: ^(data|stringData)$\n", ""),
     ):
         with pytest.raises(SecretError, match="does not seal as Flux"):
-            rules.require_own_rule(broken.encode(), "prod")
+            sops_config.require_own_rule(broken.encode(), "prod")
     with pytest.raises(SecretError, match="names no recipient"):
-        rules.require_own_rule(good.replace(ALICE, '""').encode(), "prod")
+        sops_config.require_own_rule(good.replace(ALICE, '""').encode(), "prod")
 
 
 def test_key_groups_in_an_environments_own_rule_count() -> None:
-    good = rules.add_environment(b"", "prod", [ALICE]).decode()
+    good = sops_config.add_environment(b"", "prod", [ALICE]).decode()
     grouped = good.replace(
         f"    age:\n      - {ALICE}\n", f"    key_groups:\n    - age: [{ALICE}]\n    - age: [{BOB}]\n"
     )
-    assert rules.require_own_rule(grouped.encode(), "prod").recipients == Recipients.of([[ALICE], [BOB]])
+    assert sops_config.require_own_rule(grouped.encode(), "prod").recipients == Recipients.of([[ALICE], [BOB]])
 
 
 # --- rules of people ------------------------------------------------------
 
 SEALING = "    encrypted_regex: ^(data|stringData)$\n    mac_only_encrypted: true\n"
-DEFAULT = rules.initial([ALICE]).decode()
+DEFAULT = sops_config.initial([ALICE]).decode()
 KMS = "arn:aws:kms:us-east-1:656532927350:key/920aff2e"
 
 
@@ -405,7 +408,7 @@ def before_default(rule: str) -> bytes:
 
 
 def keys_of(content: bytes, env: str) -> dict[str, object]:
-    rule = rules.require_own_rule(content, env)
+    rule = sops_config.require_own_rule(content, env)
     return {k: v for k, v in documents.load(content.decode())["creation_rules"][rule.index].items() if "_re" not in k}
 
 
@@ -427,22 +430,24 @@ def test_a_new_environment_gets_every_way_to_decrypt_that_the_default_rule_has(k
     lines = "".join(f"    {line}\n" for line in documents.dump(keys).splitlines())
     default = DEFAULT.replace(f"    age:\n      - {ALICE}\n", lines)
     assert default != DEFAULT
-    content = rules.add_environment(default.encode(), "prod")
+    content = sops_config.add_environment(default.encode(), "prod")
     assert keys_of(content, "prod") == {**keys, "mac_only_encrypted": True}
     assert content.decode().endswith(default.partition("creation_rules:\n")[2])
 
 
 def test_recipients_that_are_named_replace_those_of_age_alone() -> None:
     default = DEFAULT + f"    pgp: {FINGERPRINT}\n"
-    own_rule = rules.require_own_rule(rules.add_environment(default.encode(), "prod", [BOB]), "prod")
+    own_rule = sops_config.require_own_rule(sops_config.add_environment(default.encode(), "prod", [BOB]), "prod")
     assert own_rule.recipients == of_rule({"age": [BOB], "pgp": FINGERPRINT})
 
 
 def test_a_recipient_for_a_default_rule_with_key_groups_is_refused() -> None:
     default = DEFAULT.replace("    age:\n", "    key_groups:\n    - age:\n")
-    assert rules.require_own_rule(rules.add_environment(default.encode(), "prod"), "prod").recipients.age == (ALICE,)
+    assert sops_config.require_own_rule(
+        sops_config.add_environment(default.encode(), "prod"), "prod"
+    ).recipients.age == (ALICE,)
     with pytest.raises(InputError, match="key groups"):
-        rules.add_environment(default.encode(), "prod", [BOB])
+        sops_config.add_environment(default.encode(), "prod", [BOB])
 
 
 @pytest.mark.parametrize("scope", ["", SEALING, "    mac_only_encrypted: true\n"])
@@ -451,17 +456,17 @@ def test_a_recipient_for_a_default_rule_with_key_groups_is_refused() -> None:
 )
 def test_a_rule_of_people_for_one_environment_is_its_own(regex: str, scope: str) -> None:
     content = before_default(f"  - path_regex: '{regex}'\n{scope}    age: {ALICE},{BOB}\n    pgp: {FINGERPRINT}\n")
-    assert rules.add_environment(content, "prod", [], [PROD], ["dev"]) == content
-    assert rules.add_environment(content, "prod", [BOB, ALICE]) == content
-    assert rules.require_own_rule(content, "prod", [PROD]).index == 0
+    assert sops_config.add_environment(content, "prod", [], [PROD], ["dev"]) == content
+    assert sops_config.add_environment(content, "prod", [BOB, ALICE]) == content
+    assert sops_config.require_own_rule(content, "prod", [PROD]).index == 0
     with pytest.raises(InputError, match=f"rule 1 .*{BOB}.*{FINGERPRINT}.*{CAROL}"):
-        rules.add_environment(content, "prod", [ALICE, CAROL])
-    sealing = documents.load(rules.for_sealing(content, "prod").decode())["creation_rules"]
+        sops_config.add_environment(content, "prod", [ALICE, CAROL])
+    sealing = documents.load(sops_config.for_sealing(content, "prod").decode())["creation_rules"]
     said = documents.load(content.decode())["creation_rules"]
     assert sealing[0] == {**said[0], "encrypted_regex": "^(data|stringData)$", "mac_only_encrypted": True}
     assert sealing[1:] == said[1:]
-    beside = rules.add_environment(content, "dev", [], [], ["prod"])
-    assert [rule.index for rule in rules.parse(beside) if rule.path_regex == own("dev")] == [1]
+    beside = sops_config.add_environment(content, "dev", [], [], ["prod"])
+    assert [rule.index for rule in sops_config.parse(beside) if rule.path_regex == own("dev")] == [1]
 
 
 @pytest.mark.parametrize(
@@ -477,7 +482,7 @@ def test_a_rule_of_people_for_one_environment_is_its_own(regex: str, scope: str)
 def test_a_rule_of_people_that_leaves_data_in_clear_is_refused(scope: str) -> None:
     content = before_default(f"  - path_regex: overlays/prod/\n    {scope}\n    age: {ALICE}\n")
     with pytest.raises(SecretError, match=r"rule 1 .*does not seal as Flux") as caught:
-        rules.add_environment(content, "prod")
+        sops_config.add_environment(content, "prod")
     assert scope in caught.value.message.replace('"', "")
 
 
@@ -488,7 +493,7 @@ def test_a_rule_of_people_that_leaves_data_in_clear_is_refused(scope: str) -> No
 def test_a_wide_rule_before_the_default_one_is_an_error_that_names_both(regex: str, recipients: list[str]) -> None:
     content = before_default((f"  - path_regex: '{regex}'\n  " if regex else "  - ") + f"  age: {BOB}\n")
     with pytest.raises(SecretError) as caught:
-        rules.add_environment(content, "prod", recipients, [], ["dev"])
+        sops_config.add_environment(content, "prod", recipients, [], ["dev"])
     assert "rule 1 (line " in caught.value.message
     assert "rule 2 (line " in caught.value.message
     assert "below rule 2" in caught.value.hint
@@ -497,22 +502,22 @@ def test_a_wide_rule_before_the_default_one_is_an_error_that_names_both(regex: s
 def test_a_rule_of_people_for_one_of_the_files_is_not_passed_over() -> None:
     content = before_default(f"  - path_regex: overlays/prod/secrets/kasm-secrets\n    age: {BOB}\n")
     with pytest.raises(SecretError, match=r"rule 1 .*rule 2 "):
-        rules.add_environment(content, "prod", [], [PROD])
+        sops_config.add_environment(content, "prod", [], [PROD])
     single = f"creation_rules:\n  - path_regex: cert\n    age: {BOB}\n  - age: {ALICE}\n".encode()
     with pytest.raises(SecretError, match=r"rule 1 .*rule 2 "):
-        rules.add_environment(single, "prod", [], ["overlays/prod/secrets/cert.sops.yaml"])
+        sops_config.add_environment(single, "prod", [], ["overlays/prod/secrets/cert.sops.yaml"])
     half = before_default(f"  - path_regex: overlays/prod/secrets/a\n{SEALING}    age: {BOB}\n")
     with pytest.raises(SecretError, match=r"does not match .*kasm-secrets.*; rule 2 "):
-        rules.add_environment(half, "prod", [], [PROD])
+        sops_config.add_environment(half, "prod", [], [PROD])
 
 
 def test_without_a_default_rule_the_rule_that_counts_now_says_who() -> None:
     content = f"creation_rules:\n  - pgp: {FINGERPRINT}\n    age: {CAROL}\n".encode()
-    added = rules.add_environment(content, "prod")
+    added = sops_config.add_environment(content, "prod")
     assert keys_of(added, "prod") == {"age": [CAROL], "pgp": FINGERPRINT, "mac_only_encrypted": True}
-    assert rules.remove_environment(added, "prod") == content
-    assert rules.passed_over(added, "prod") is None
-    passed = rules.passed_over(rules.add_environment(content, "prod", [ALICE]), "prod")
+    assert sops_config.remove_environment(added, "prod") == content
+    assert sops_config.passed_over(added, "prod") is None
+    passed = sops_config.passed_over(sops_config.add_environment(content, "prod", [ALICE]), "prod")
     assert passed is not None
     assert passed.recipients.age == (CAROL,)
 
@@ -550,18 +555,18 @@ def test_in_any_file_a_rule_is_put_in_as_the_first_match_and_comes_out_without_a
     present = regexes(text.encode())
     if own("[^/]+") in present and WIDE & set(present[: present.index(own("[^/]+"))]):
         with pytest.raises(SecretError, match=r"rule \d+ .*rule \d+ "):
-            rules.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
+            sops_config.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
         return
-    one = rules.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
-    two = rules.add_environment(one, "dev", [CAROL], [file.format("dev")])
+    one = sops_config.add_environment(text.encode(), "prod", [BOB], [file.format("prod")])
+    two = sops_config.add_environment(one, "dev", [CAROL], [file.format("dev")])
     for env in ("prod", "dev"):
-        assert rules.require_own_rule(two, env, [file.format(env)])
+        assert sops_config.require_own_rule(two, env, [file.format(env)])
     for line in text.splitlines():
         assert line in two.decode().splitlines()
-    back = rules.remove_environment(rules.remove_environment(two, "dev"), "prod")
+    back = sops_config.remove_environment(sops_config.remove_environment(two, "dev"), "prod")
     assert back == (text if text.endswith("\n") else back.decode()).encode()
     assert back.decode().removesuffix("\n") == text.removesuffix("\n")
-    assert len(rules.parse(two)) == len(rules.parse(text.encode())) + 2
+    assert len(sops_config.parse(two)) == len(sops_config.parse(text.encode())) + 2
 
 
 # --- re2 -------------------------------------------------------------------

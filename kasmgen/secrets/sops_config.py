@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kasmgen import names
 from kasmgen.errors import InputError, SecretError
-from kasmgen.steps.creationrules import FILE, RULES, Rule, matching_rule, parse, text_of
-from kasmgen.steps.recipients import Recipients, check_recipient, of_rule, texts
+from kasmgen.secrets.creation_rules import FILE, RULES, Rule, matching_rule, parse, text_of
+from kasmgen.secrets.recipients import Recipients, check_recipient, of_rule, texts
 from kasmgen.yaml import documents, edit
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
-from kasmgen.steps.certificates import CertificateSpec
+from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.yaml.documents import Yaml
 
 TLS = "kubernetes.io/tls"

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
-from kasmgen.steps import brought, certificates, passwords, secretplan, templates, wanted
-from kasmgen.steps.brought import Brought
-from kasmgen.steps.recipients import of_metadata
-from kasmgen.steps.sealed import Sealed
-from kasmgen.steps.secretplan import INPUTS, PINNED, Existing, Plan, Sources
-from kasmgen.steps.wanted import Entry, Follow, Generate, Given, WantedSecret
+from kasmgen.secrets import certificates, passwords, required, rollout, supplied
+from kasmgen.secrets import plan as secrets_plan
+from kasmgen.secrets.plan import INPUTS, PINNED, Existing, Plan, Sources
+from kasmgen.secrets.recipients import of_metadata
+from kasmgen.secrets.required import Entry, Follow, Generate, Given, WantedSecret
+from kasmgen.secrets.sealed_file import Sealed
+from kasmgen.secrets.supplied import Brought
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ID = ResourceId("Secret", "kasm", "kasm-secrets")
@@ -50,11 +51,11 @@ def sources() -> Sources:
 
 
 def decide(made: WantedSecret, there: Existing | None) -> Plan:
-    return secretplan.decide("prod", made, there, [], NOW)
+    return secrets_plan.decide("prod", made, there, [], NOW)
 
 
 def fill(plan: Plan, passed: dict[str, Secret] | None = None) -> tuple[dict[str, Secret], dict[str, str]]:
-    return secretplan.fill(plan, sources(), passed or {})
+    return secrets_plan.fill(plan, sources(), passed or {})
 
 
 # --- decide ----------------------------------------------------------------------------
@@ -131,15 +132,15 @@ def test_a_certificate_that_no_longer_fits_is_reported_and_kept() -> None:
 
 def test_a_secret_is_found_by_namespace_and_name_else_by_name_alone() -> None:
     here, there = existing(), existing(namespace="other", path="x")
-    assert secretplan.find(secret(), [there, here]) is here
-    assert secretplan.find(secret(), [there]) is there
-    assert secretplan.find(secret(), [there, existing(namespace="third", path="y")]) is None
-    assert secretplan.find(secret(), [existing(name="other")]) is None
+    assert secrets_plan.find(secret(), [there, here]) is here
+    assert secrets_plan.find(secret(), [there]) is there
+    assert secrets_plan.find(secret(), [there, existing(namespace="third", path="y")]) is None
+    assert secrets_plan.find(secret(), [existing(name="other")]) is None
 
 
 def test_two_secrets_of_one_name_get_two_files() -> None:
-    first = secretplan.file_path("prod", ID, [])
-    second = secretplan.file_path("prod", ResourceId("Secret", "other", "kasm-secrets"), [first])
+    first = secrets_plan.file_path("prod", ID, [])
+    second = secrets_plan.file_path("prod", ResourceId("Secret", "other", "kasm-secrets"), [first])
     assert first == PATH
     assert second == "overlays/prod/secrets/other.kasm-secrets.sops.yaml"
 
@@ -147,10 +148,10 @@ def test_two_secrets_of_one_name_get_two_files() -> None:
 def test_a_secret_that_is_committed_and_gone_from_the_work_tree_is_never_made_anew() -> None:
     plan = decide(secret({"a": Generate()}), None)
     with pytest.raises(SecretError, match="is in the last commit but not in the work tree") as caught:
-        secretplan.refuse_lost([plan], lambda path: path == PATH)
+        secrets_plan.refuse_lost([plan], lambda path: path == PATH)
     assert caught.value.hint == f"git restore {PATH}"
-    secretplan.refuse_lost([plan], lambda _: False)
-    secretplan.refuse_lost([decide(secret({"a": Generate()}), existing("a"))], lambda _: True)
+    secrets_plan.refuse_lost([plan], lambda _: False)
+    secrets_plan.refuse_lost([decide(secret({"a": Generate()}), existing("a"))], lambda _: True)
 
 
 # --- fill ------------------------------------------------------------------------------------
@@ -252,7 +253,7 @@ def b64(text: str | bytes) -> str:
 def test_data_and_string_data_are_decoded_and_string_data_wins() -> None:
     obj = rendered({"a": b64(b"\xff\0"), "b": None, "c": b64("x") + "\n"}).object
     obj = {**obj, "stringData": {"c": "y", "n": 5, "t": True, "z": None, "e": ""}}
-    assert wanted.data_of(obj) == {
+    assert required.data_of(obj) == {
         "a": Secret(b"\xff\0"), "b": Secret(""), "c": Secret("y"), "n": Secret("5"), "t": Secret("true"),
         "z": Secret(""), "e": Secret(""),
     }  # fmt: skip
@@ -260,16 +261,16 @@ def test_data_and_string_data_are_decoded_and_string_data_wins() -> None:
 
 def test_data_that_is_no_base64_is_named_and_not_quoted() -> None:
     with pytest.raises(InputError, match=r"Secret s: data\.k is no base64") as caught:
-        wanted.data_of(rendered({"k": "hunter2!!"}).object)
+        required.data_of(rendered({"k": "hunter2!!"}).object)
     assert "hunter2" not in str(caught.value)
 
 
 def test_what_two_renders_agree_on_follows_and_the_rest_is_frozen() -> None:
     first, second = rendered({"same": b64("1"), "random": b64("2")}), rendered({"same": b64("1"), "random": b64("3")})
-    made = wanted.from_render(first, second)
+    made = required.from_render(first, second)
     assert made.entries == {"same": Follow(Secret("1")), "random": Given(Secret("2"))}
     assert made.type == "Opaque"
-    assert wanted.from_render(first, None).entries["same"] == Given(Secret("1"))
+    assert required.from_render(first, None).entries["same"] == Given(Secret("1"))
 
 
 def test_a_pair_that_is_random_gets_a_certificate_of_ours() -> None:
@@ -278,10 +279,10 @@ def test_a_pair_that_is_random_gets_a_certificate_of_ours() -> None:
         rendered({"tls.crt": b64(p.certificate), "tls.key": b64(p.key.reveal()), "ca.crt": b64("ca"), "x": b64("1")})
         for p in pairs
     )
-    assert wanted.random_pair(first, second) == pairs[0].certificate
-    assert wanted.random_pair(first, first) is None
-    assert wanted.random_pair(rendered({"tls.crt": b64("no certificate"), "tls.key": b64("1")}), None) is None
-    made = wanted.from_render(first, second, tls=SPEC)
+    assert required.random_pair(first, second) == pairs[0].certificate
+    assert required.random_pair(first, first) is None
+    assert required.random_pair(rendered({"tls.crt": b64("no certificate"), "tls.key": b64("1")}), None) is None
+    made = required.from_render(first, second, tls=SPEC)
     assert set(made.entries) == {"x"}
     assert made.keys == {"tls.crt", "tls.key", "ca.crt", "x"}
 
@@ -299,12 +300,12 @@ def test_inputs_change_with_what_follows_and_with_nothing_else() -> None:
 PASSWORDS = WantedSecret(ID, "Opaque", {"db-password": Generate(), "token": Generate()}, role="passwords")
 OTHERS = WantedSecret(ResourceId("Secret", "kasm", "other"), "Opaque", {"token": Generate(), "only-here": Generate()})
 THIRD = WantedSecret(ResourceId("Secret", "kasm", "third"), "Opaque", {"only-here": Generate()})
-INGRESS = WantedSecret(ResourceId("Secret", "kasm", "tls"), wanted.TLS, certificate=SPEC, role="ingress")
+INGRESS = WantedSecret(ResourceId("Secret", "kasm", "tls"), required.TLS, certificate=SPEC, role="ingress")
 
 
 def test_passwords_find_their_secret_by_key_by_upstreams_name_and_by_path() -> None:
     passed = Brought({"dbPassword": Secret("1"), "token": Secret("2"), "other/token": Secret("3")})
-    found = brought.assign(passed, [PASSWORDS, OTHERS])
+    found = supplied.assign(passed, [PASSWORDS, OTHERS])
     assert found[PASSWORDS.id] == {"db-password": Secret("1"), "token": Secret("2")}
     assert found[OTHERS.id] == {"token": Secret("3")}
 
@@ -314,18 +315,18 @@ def test_passwords_find_their_secret_by_key_by_upstreams_name_and_by_path() -> N
 )
 def test_a_password_that_belongs_to_none_or_to_several_is_refused_without_its_value(key: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
-        brought.assign(Brought({key: Secret("hunter2")}), [PASSWORDS, OTHERS, THIRD])
+        supplied.assign(Brought({key: Secret("hunter2")}), [PASSWORDS, OTHERS, THIRD])
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
 @pytest.mark.parametrize("mask", ["**SOPS**", "***", "ENC[AES256_GCM,data:x]", "<redacted>", "changeme"])
 def test_the_mask_of_a_tool_is_no_password(mask: str) -> None:
     with pytest.raises(SecretError, match="placeholder or the mask"):
-        brought.assign(Brought({"token": Secret(mask)}), [PASSWORDS])
+        supplied.assign(Brought({"token": Secret(mask)}), [PASSWORDS])
 
 
 def test_brought_pairs_go_to_the_secret_of_their_role() -> None:
-    found = brought.assign(Brought(pairs={"ingress": (b"cert", Secret("key")), "db": (b"x", Secret("y"))}), [INGRESS])
+    found = supplied.assign(Brought(pairs={"ingress": (b"cert", Secret("key")), "db": (b"x", Secret("y"))}), [INGRESS])
     assert found[INGRESS.id] == {"tls.crt": Secret(b"cert"), "tls.key": Secret("key")}
 
 
@@ -336,8 +337,8 @@ def test_a_registry_login_is_what_kubectl_makes_of_it() -> None:
         "password": Secret('p"\\ü'),
         "email": Secret("e@x"),
     }
-    made = brought.registry_secret("pull", "kasm", login)
-    data, _ = fill(secretplan.decide("prod", made, None, [], NOW))
+    made = supplied.registry_secret("pull", "kasm", login)
+    data, _ = fill(secrets_plan.decide("prod", made, None, [], NOW))
     auth = {"username": "u", "password": 'p"\\ü', "email": "e@x", "auth": b64('u:p"\\ü')}
     assert json.loads(data[".dockerconfigjson"].reveal()) == {"auths": {"r.example": auth}}
     assert made.type == "kubernetes.io/dockerconfigjson"
@@ -347,7 +348,7 @@ def test_a_registry_login_is_what_kubectl_makes_of_it() -> None:
 def test_a_registry_login_without_a_part_names_the_option(part: str) -> None:
     login = {key: Secret("x") for key in ("registry", "username", "password") if key != part}
     with pytest.raises(InputError, match=f"the {part} is missing") as caught:
-        brought.registry_secret("pull", "kasm", login)
+        supplied.registry_secret("pull", "kasm", login)
     assert caught.value.hint.startswith("pass --registry-")
 
 
@@ -375,9 +376,9 @@ def deployment(template: Object, namespace: str = "kasm") -> Object:
 
 
 def marked(template: Object, revisions: dict[tuple[str, str], str], namespace: str = "kasm") -> str | None:
-    made = templates.mark_secrets(deployment(template, namespace), revisions)
+    made = rollout.mark_secrets(deployment(template, namespace), revisions)
     annotations = (made["spec"]["template"].get("metadata") or {}).get("annotations") or {}
-    found: str | None = annotations.get(templates.ANNOTATION)
+    found: str | None = annotations.get(rollout.ANNOTATION)
     return found
 
 
@@ -396,19 +397,19 @@ def test_pull_credentials_and_other_kinds_are_not_marked() -> None:
     revisions = {("kasm", "s"): "1"}
     assert marked(pod(imagePullSecrets=[{"name": "s"}]), revisions) is None
     config: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "kasm"}}
-    assert templates.mark_secrets(config, revisions) is config
+    assert rollout.mark_secrets(config, revisions) is config
 
 
 def test_marking_keeps_other_annotations_and_changes_nothing_given() -> None:
     template = {**kinds_of_use()["env"]("s"), "metadata": {"annotations": {"own": "1"}, "labels": {"a": "b"}}}
     obj = deployment(template)
     before = json.dumps(obj)
-    made = templates.mark_secrets(obj, {("kasm", "s"): "1"})
+    made = rollout.mark_secrets(obj, {("kasm", "s"): "1"})
     metadata = made["spec"]["template"]["metadata"]
     assert metadata["annotations"]["own"] == "1"
     assert metadata["labels"] == {"a": "b"}
     assert json.dumps(obj) == before
-    assert templates.mark_secrets(made, {("kasm", "s"): "1"}) == made
+    assert rollout.mark_secrets(made, {("kasm", "s"): "1"}) == made
 
 
 @pytest.mark.parametrize(
@@ -416,4 +417,4 @@ def test_marking_keeps_other_annotations_and_changes_nothing_given() -> None:
 )
 def test_pod_specs_that_make_no_sense_are_left_alone(odd: Any) -> None:
     obj = deployment({"spec": odd})
-    assert templates.mark_secrets(obj, {("kasm", "s"): "1"}) == obj
+    assert rollout.mark_secrets(obj, {("kasm", "s"): "1"}) == obj

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
-from kasmgen.steps import sealed
-from kasmgen.steps.recipients import Recipients
+from kasmgen.secrets import sealed_file
+from kasmgen.secrets.recipients import Recipients
 from kasmgen.yaml import documents
 
 ALICE = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
@@ -58,13 +58,13 @@ KEYS = ["admin-password", "empty", "user-password"]
 
 
 def test_everything_that_stands_in_clear_is_read() -> None:
-    file = sealed.parse(FILE, "a.sops.yaml")
+    file = sealed_file.parse(FILE, "a.sops.yaml")
     assert (file.name, file.namespace, file.type) == ("kasm-secrets", "kasm", "Opaque")
     assert file.keys == tuple(KEYS)
     assert file.ciphertext["empty"] == ""
     assert file.annotations["kasmgen.dev/not-after"] == "2031-01-01T00:00:00Z"
     assert file.recipients == TO_ALICE
-    assert sealed.problems(file) == []
+    assert sealed_file.problems(file) == []
 
 
 def test_key_groups_are_read_as_groups() -> None:
@@ -72,7 +72,7 @@ def test_key_groups_are_read_as_groups() -> None:
     groups = f"  shamir_threshold: 2\n  key_groups:\n  - hc_vault: []\n{first}  -{second[3:]}"
     head, rest = FILE.decode().split("  age:\n")
     content = head + groups + rest[rest.index("  lastmodified") :]
-    assert sealed.parse(content.encode(), "x").recipients == Recipients.of([[ALICE], [BOB]], 2)
+    assert sealed_file.parse(content.encode(), "x").recipients == Recipients.of([[ALICE], [BOB]], 2)
 
 
 def replaced(old: str, new: str) -> bytes:
@@ -105,7 +105,7 @@ def replaced(old: str, new: str) -> bytes:
 )
 def test_a_file_that_is_not_sealed_as_it_must_be_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(SecretError) as caught:
-        sealed.verify(
+        sealed_file.verify(
             content,
             plain_keys=KEYS,
             recipients=TO_ALICE,
@@ -115,7 +115,7 @@ def test_a_file_that_is_not_sealed_as_it_must_be_is_refused(content: bytes, said
         )
     assert said in caught.value.message
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
-    assert "hunter2" not in repr(sealed.parse(content, "x"))
+    assert "hunter2" not in repr(sealed_file.parse(content, "x"))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_file_that_is_not_sealed_as_it_must_be_is_refused(content: bytes, said
 )
 def test_what_is_no_sealed_secret_is_refused_by_its_name(content: bytes, said: str) -> None:
     with pytest.raises(SecretError, match=r"x\.sops\.yaml") as caught:
-        sealed.parse(content, "x.sops.yaml")
+        sealed_file.parse(content, "x.sops.yaml")
     assert said in caught.value.message
 
 
@@ -140,7 +140,7 @@ def test_what_is_no_sealed_secret_is_refused_by_its_name(content: bytes, said: s
 
 
 def test_the_revision_is_about_the_values_alone() -> None:
-    revision = sealed.revision(FILE)
+    revision = sealed_file.revision(FILE)
     assert len(revision) == 16
     assert int(revision, 16)
     for other in (
@@ -149,21 +149,21 @@ def test_the_revision_is_about_the_values_alone() -> None:
         replaced("2031-01-01", "2041-01-01"),
         replaced(enc("mac"), enc("other")),
     ):
-        assert sealed.revision(other) == revision
+        assert sealed_file.revision(other) == revision
     for other in (
         replaced(enc("one"), enc("other")),
         replaced('  empty: ""\n', ""),
         replaced("  empty:", "  filled:"),
         replaced("data:\n", "stringData:\n"),
     ):
-        assert sealed.revision(other) != revision
+        assert sealed_file.revision(other) != revision
 
 
 # --- annotations -----------------------------------------------------------
 
 
 def test_annotations_are_set_in_place_and_no_other_byte_changes() -> None:
-    content = sealed.with_annotations(
+    content = sealed_file.with_annotations(
         FILE, {"kasmgen.dev/revision": "0123456789012345", "kasmgen.dev/issued-by": "yes", "a": "2024-01-01"}
     )
     changed = FILE.decode().replace("abcdef0123456789", '"0123456789012345"')
@@ -175,8 +175,8 @@ def test_annotations_are_set_in_place_and_no_other_byte_changes() -> None:
 
 
 def test_the_same_annotations_again_are_the_same_bytes() -> None:
-    assert sealed.with_annotations(FILE, {"kasmgen.dev/revision": "abcdef0123456789"}) == FILE
-    assert sealed.with_annotations(FILE, {}) == FILE
+    assert sealed_file.with_annotations(FILE, {"kasmgen.dev/revision": "abcdef0123456789"}) == FILE
+    assert sealed_file.with_annotations(FILE, {}) == FILE
 
 
 @pytest.mark.parametrize(
@@ -190,23 +190,23 @@ def test_the_same_annotations_again_are_the_same_bytes() -> None:
     ],
 )
 def test_a_file_without_annotations_gets_them(change: Callable[[str], str]) -> None:
-    content = sealed.with_annotations(change(FILE.decode()).encode(), {"b": "1", "a": "x: #y"})
-    assert sealed.parse(content, "x").annotations == {"a": "x: #y", "b": "1"}
-    assert sealed.problems(sealed.parse(content, "x")) == []
-    assert sealed.revision(content) == sealed.revision(FILE)
+    content = sealed_file.with_annotations(change(FILE.decode()).encode(), {"b": "1", "a": "x: #y"})
+    assert sealed_file.parse(content, "x").annotations == {"a": "x: #y", "b": "1"}
+    assert sealed_file.problems(sealed_file.parse(content, "x")) == []
+    assert sealed_file.revision(content) == sealed_file.revision(FILE)
 
 
 def test_annotations_that_would_break_the_file_are_refused() -> None:
     with pytest.raises(InputError, match="line break"):
-        sealed.with_annotations(FILE, {"a": "two\nlines"})
+        sealed_file.with_annotations(FILE, {"a": "two\nlines"})
     with pytest.raises(InputError, match="encrypted"):
-        sealed.with_annotations(FILE, {"data": "x"})
+        sealed_file.with_annotations(FILE, {"data": "x"})
     with pytest.raises(SecretError, match="mac_only_encrypted"):
-        sealed.with_annotations(replaced("mac_only_encrypted: true", "mac_only_encrypted: false"), {"a": "b"})
+        sealed_file.with_annotations(replaced("mac_only_encrypted: true", "mac_only_encrypted: false"), {"a": "b"})
     flow = replaced("  annotations:\n", "  annotations: {a: b}\n").decode()
     lines = [line for line in flow.splitlines(keepends=True) if "kasmgen.dev" not in line]
     with pytest.raises(InputError, match="edited in place"):
-        sealed.with_annotations("".join(lines).encode(), {"c": "d"})
+        sealed_file.with_annotations("".join(lines).encode(), {"c": "d"})
 
 
 @settings(deadline=None, max_examples=60)
@@ -218,20 +218,20 @@ def test_annotations_that_would_break_the_file_are_refused() -> None:
     )
 )
 def test_any_annotations_read_back_as_they_were_given(annotations: dict[str, str]) -> None:
-    content = sealed.with_annotations(FILE, annotations)
-    read = sealed.parse(content, "x")
-    assert read.annotations == {**sealed.parse(FILE, "x").annotations, **annotations}
+    content = sealed_file.with_annotations(FILE, annotations)
+    read = sealed_file.parse(content, "x")
+    assert read.annotations == {**sealed_file.parse(FILE, "x").annotations, **annotations}
     untouched = [line for line in FILE.decode().split("\n") if "kasmgen.dev" not in line]
     lines = content.decode().split("\n")
     assert [line for line in lines if line in untouched] == untouched
-    assert sealed.with_annotations(content, annotations) == content
+    assert sealed_file.with_annotations(content, annotations) == content
 
 
 # --- manifest --------------------------------------------------------------
 
 
 def test_a_manifest_is_a_secret_with_sorted_keys_and_base64_data() -> None:
-    made = sealed.manifest(
+    made = sealed_file.manifest(
         "tls",
         "kasm",
         "kubernetes.io/tls",
@@ -249,24 +249,24 @@ def test_a_manifest_is_a_secret_with_sorted_keys_and_base64_data() -> None:
         "annotations": {"a": "ö", "b": "1"},
         "labels": {"l": "x"},
     }
-    assert sealed.data_of(made) == {"tls.crt": Secret("ü"), "tls.key": Secret(b"\x00\xff")}
+    assert sealed_file.data_of(made) == {"tls.crt": Secret("ü"), "tls.key": Secret(b"\x00\xff")}
     assert "w7w" not in repr(made)
 
 
 def test_labels_and_annotations_that_sops_would_encrypt_are_refused() -> None:
     for where in ("annotations", "labels"):
         with pytest.raises(InputError, match="stringData"):
-            sealed.manifest("a", "b", "Opaque", {}, **{where: {"stringData": "x"}})
+            sealed_file.manifest("a", "b", "Opaque", {}, **{where: {"stringData": "x"}})
 
 
 def test_the_data_of_a_secret_has_the_strings_over_it() -> None:
     plain = documents.dump({"kind": "Secret", "data": {"a": "YQ==", "b": "Yg=="}, "stringData": {"b": "new"}})
-    assert sealed.data_of(Secret(plain)) == {"a": Secret("a"), "b": Secret("new")}
-    assert json.loads(sealed.data_json({"b": Secret("x"), "a": Secret("")}).reveal()) == {"a": "", "b": "eA=="}
+    assert sealed_file.data_of(Secret(plain)) == {"a": Secret("a"), "b": Secret("new")}
+    assert json.loads(sealed_file.data_json({"b": Secret("x"), "a": Secret("")}).reveal()) == {"a": "", "b": "eA=="}
 
 
 @pytest.mark.parametrize("plain", ["data: {a: hunter2!}", "data: [hunter2]", "hunter2", "data: {a: 7}", "a: [hunter2"])
 def test_what_holds_no_data_is_refused_without_being_quoted(plain: str) -> None:
     with pytest.raises(SecretError) as caught:
-        sealed.data_of(Secret(plain), "x.sops.yaml")
+        sealed_file.data_of(Secret(plain), "x.sops.yaml")
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from kasmgen import config
-from kasmgen.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
 from kasmgen.errors import InputError
-from kasmgen.steps import certificates
+from kasmgen.project import config
+from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
+from kasmgen.secrets import certificates
 from kasmgen.yaml import documents
 
 PROJECT = "apiVersion: kasmgen.dev/v1\nkind: Project\n"

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from kasmgen.kubernetes.resources import Secret
-from kasmgen.steps import passwords
+from kasmgen.secrets import passwords
 
 
 def test_a_password_has_26_letters_and_digits() -> None:

@@ -1,0 +1,1 @@
+"""What people write (kasmgen.yaml, environment.yaml), and what of a project stands on disk."""
