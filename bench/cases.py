@@ -14,11 +14,11 @@ from bench.clock import Ran, Task
 from bench.report import Figure
 from bench.scratch import Scratch, program, resize
 from bench.scratch import scratch as make_scratch
-from kasmgen import rendering
+from kasmgen.chart import render as chart_render
+from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.layout import paths
 from kasmgen.programs import kustomize, sops
 from kasmgen.project import workspace
-from kasmgen.tools import charts
 
 HERE = Path(__file__).parent
 MB = 1e6
@@ -80,7 +80,7 @@ def add(scratch: Scratch, plan: Plan) -> Iterator[Figure]:
     """`env add`."""
     project, by_hand = scratch.project("project"), scratch.by_hand("by-hand")
     ours, theirs = scratch.directory / "add-ours", scratch.directory / "add-theirs"
-    chart = str(charts.locate(charts.BUILTIN, project))
+    chart = str(sources_directory.locate(sources_directory.BUILTIN, project))
     env = {
         **scratch.env,
         "PYTHON": sys.executable,
@@ -104,7 +104,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def chart(scratch: Scratch, plan: Plan) -> Iterator[Figure]:
     """Rendering the built-in chart."""
-    path = str(charts.locate(charts.BUILTIN, scratch.directory))
+    path = str(sources_directory.locate(sources_directory.BUILTIN, scratch.directory))
     out = scratch.directory / "charts.json"
     made = scratch.place("simple")
     made.mkdir()
@@ -175,13 +175,13 @@ def write_job(job: Path, root: Path, *, renders: bool) -> None:
     todo: list[dict[str, object]] = []
     builds = [_build_command(root / item.environment.directory) for item in found.environments.values()]
     if renders:
-        with rendering.kitchen(root) as run:
+        with chart_render.kitchen(root) as run:
             loaded = run.chart(project.chart)
             for environment in (None, *(item.environment for item in found.environments.values())):
-                values = rendering.render_values(loaded, project, environment)
-                namespace = rendering.namespace_of(project, environment)
+                values = chart_render.render_values(loaded, project, environment)
+                namespace = chart_render.namespace_of(project, environment)
                 todo += [{"values": values, "name": project.release, "namespace": namespace}] * 2
-    source = charts.locate(project.chart.source, root)
+    source = sources_directory.locate(project.chart.source, root)
     job.write_text(json.dumps({"chart": str(source), "renders": todo, "builds": builds}))
 
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from kasmgen import examine, history, overlays, rendering, survey
+from kasmgen import examine, history, overlays, survey
+from kasmgen.chart import render
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.examine import Examined
 from kasmgen.kubernetes import schema_files
@@ -93,7 +94,7 @@ def check(
         found += _without_builds(tree, settings)
         skipped.append("nothing was rendered or built, because the inputs cannot be read")
     else:
-        with rendering.kitchen(root) as kitchen:
+        with render.kitchen(root) as kitchen:
             round_ = _Round(tree, space, kitchen, settings, names, library)
             found += round_.findings(progress)
             skipped += round_.skipped
@@ -127,7 +128,7 @@ class _Round:
 
     tree: Survey
     space: Workspace
-    kitchen: rendering.Kitchen
+    kitchen: render.Kitchen
     settings: Settings
     names: tuple[str, ...]
     library: schemas.Library | None
@@ -154,7 +155,7 @@ class _Round:
     def _job(self) -> overlays.Job:
         project = self.space.project
         loaded = self.kitchen.chart(project.chart)
-        base = rendering.render_base(self.kitchen, loaded, project)
+        base = render.render_base(self.kitchen, loaded, project)
         files = layout.base(base.objects, str(loaded.chart))
         scratch.write_tree(self.kitchen.directory / "build", files)
         return overlays.Job(self.kitchen, self.space, base, files, self.settings.sources, lambda _: False)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from kasmgen import overlays, pipeline, rendering, verify
+from kasmgen import overlays, pipeline, verify
+from kasmgen.chart import render as chart_render
+from kasmgen.delivery import flux
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
 from kasmgen.project.workspace import EnvironmentFiles
@@ -18,7 +20,6 @@ from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import rollout, seal, sealed_file, supplied
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.plan import Plan
-from kasmgen.steps import flux
 from kasmgen.steps.checks import builds
 from kasmgen.yaml import documents
 
@@ -76,10 +77,10 @@ def _external(job: overlays.Job, files: EnvironmentFiles) -> frozenset[str]:
     names = {environment.registry} - {""}
     if roles:
         loaded = job.run.chart(environment.chart or project.chart)
-        given = rendering.given_values(loaded, project, environment)
+        given = chart_render.given_values(loaded, project, environment)
         # A profile leaves out what others bring; asked without that, it names all of them.
         usual = replace(environment, certificates={})
-        wanted = loaded.profile.secrets(usual, rendering.namespace_of(project, environment), given)
+        wanted = loaded.profile.secrets(usual, chart_render.namespace_of(project, environment), given)
         names |= roles | {item.id.name for item in wanted if item.role in roles}
     return frozenset(names)
 
@@ -91,9 +92,9 @@ def _rendered(job: overlays.Job, files: EnvironmentFiles) -> _Rendered:
     """The render, what would happen to each Secret, and the sealed files that stay."""
     project, environment = job.workspace.project, files.environment
     loaded = job.run.chart(environment.chart or project.chart)
-    namespace = rendering.namespace_of(project, environment)
-    given = rendering.render_values(loaded, project, environment)
-    first, second = rendering.render(job.run, loaded, project.release, namespace, given)
+    namespace = chart_render.namespace_of(project, environment)
+    given = chart_render.render_values(loaded, project, environment)
+    first, second = chart_render.render(job.run, loaded, project.release, namespace, given)
     needed = pipeline.wanted_secrets(loaded, project, environment, first, second)
     plans: list[Plan] = []
     taken = [item.path for item in files.existing]

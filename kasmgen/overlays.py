@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import rendering, verify
+from kasmgen import verify
+from kasmgen.chart import render
+from kasmgen.delivery import flux
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
 from kasmgen.layout import marks
@@ -14,7 +16,7 @@ from kasmgen.project.config import Environment
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import scratch
 from kasmgen.secrets.plan import Sources
-from kasmgen.steps import assemble, kustomization, limits, normalise, patch
+from kasmgen.steps import assemble, kustomization, limits, patch
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
@@ -23,7 +25,7 @@ from kasmgen.yaml.documents import Yaml
 class Job:
     """What building one environment needs to know."""
 
-    run: rendering.Kitchen
+    run: render.Kitchen
     workspace: Workspace
     base: Render
     base_files: Mapping[str, bytes]
@@ -107,7 +109,7 @@ def _overlay(
         out[f"{directory}/{name}"] = marks.stamp(documents.dump(made.content).encode(), source)
         entries.append(patch.entry(made, name))
     added = dict(assembly.added)
-    namespace = _namespace(rendering.namespace_of(job.workspace.project, files.environment))
+    namespace = _namespace(render.namespace_of(job.workspace.project, files.environment))
     key = ResourceId.of(namespace)
     apart: tuple[ResourceId, ...] = ()
     if key not in want:
@@ -123,7 +125,7 @@ def _namespace(name: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": name, "annotations": {f"{normalise.FLUX}/prune": "disabled"}},
+        "metadata": {"name": name, "annotations": {f"{flux.FLUX}/prune": "disabled"}},
     }
 
 

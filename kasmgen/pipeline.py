@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from kasmgen import overlays, rendering, verify
+from kasmgen import overlays, verify
+from kasmgen.chart import render
+from kasmgen.delivery import flux
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
 from kasmgen.layout import paths
@@ -27,7 +29,7 @@ from kasmgen.secrets import sops_config as secrets_sops_config
 from kasmgen.secrets.plan import Plan, Sources
 from kasmgen.secrets.required import WantedSecret
 from kasmgen.secrets.supplied import Brought
-from kasmgen.steps import flux, layout
+from kasmgen.steps import layout
 
 Progress = Callable[[str], None]
 
@@ -74,11 +76,11 @@ class Result:
 
 
 def wanted_secrets(
-    loaded: rendering.LoadedChart, project: Project, environment: Environment, first: Render, second: Render
+    loaded: render.LoadedChart, project: Project, environment: Environment, first: Render, second: Render
 ) -> tuple[WantedSecret, ...]:
     """All Secrets that the environment must have: those of the profile, then what else the chart renders."""
-    namespace = rendering.namespace_of(project, environment)
-    given = rendering.given_values(loaded, project, environment)
+    namespace = render.namespace_of(project, environment)
+    given = render.given_values(loaded, project, environment)
     known = {item.id: item for item in loaded.profile.secrets(environment, namespace, given)}
     for key, rendered in sorted(first.secrets.items()):
         if key not in known:
@@ -94,7 +96,7 @@ def wanted_secrets(
 
 
 def _refuse_unknown_certificates(
-    loaded: rendering.LoadedChart, environment: Environment, secrets: Iterable[WantedSecret]
+    loaded: render.LoadedChart, environment: Environment, secrets: Iterable[WantedSecret]
 ) -> None:
     """An entry under `certificates` that is about none would be ignored in silence."""
     pairs = [item.id.name for item in secrets if item.certificate]
@@ -119,11 +121,11 @@ def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brough
     """Everything below `overlays/<env>/` and `clusters/<env>/`, proved to build what Helm would install."""
     project, environment = job.workspace.project, files.environment
     loaded = job.run.chart(environment.chart or project.chart)
-    namespace = rendering.namespace_of(project, environment)
-    given = rendering.render_values(loaded, project, environment)
-    first, second = rendering.render(job.run, loaded, project.release, namespace, given)
+    namespace = render.namespace_of(project, environment)
+    given = render.render_values(loaded, project, environment)
+    first, second = render.render(job.run, loaded, project.release, namespace, given)
     if first.secrets:
-        rendering.refuse_written_secrets(job.run, loaded, project, environment)
+        render.refuse_written_secrets(job.run, loaded, project, environment)
     plans, assigned = _plan_secrets(job, files, passed, wanted_secrets(loaded, project, environment, first, second))
     secrets = seal.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
@@ -154,7 +156,7 @@ def _plan_secrets(
 ) -> tuple[list[Plan], dict[ResourceId, dict[str, Secret]]]:
     environment = files.environment
     if passed.registry:
-        namespace = rendering.namespace_of(job.workspace.project, environment)
+        namespace = render.namespace_of(job.workspace.project, environment)
         needed = [*needed, supplied.registry_secret(environment.registry, namespace, passed.registry)]
     taken = [item.path for item in files.existing]
     if taken:
@@ -169,7 +171,7 @@ def _plan_secrets(
     return plans, supplied.assign(passed, needed)
 
 
-def _reports(environment: Environment, loaded: rendering.LoadedChart, plans: Sequence[Plan]) -> tuple[str, ...]:
+def _reports(environment: Environment, loaded: render.LoadedChart, plans: Sequence[Plan]) -> tuple[str, ...]:
     reports = [report for plan in plans for report in plan.reports]
     unused = loaded.profile.unused(environment)
     if unused and not environment.values:
@@ -187,7 +189,7 @@ def _revisions(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
 
 
 def build(
-    run: rendering.Kitchen,
+    run: render.Kitchen,
     workspace: Workspace,
     names: Sequence[str],
     sources: Sources,
@@ -204,10 +206,10 @@ def build(
     project = workspace.project
     loaded = run.chart(project.chart)
     if names:
-        rendering.foresee(run, project, workspace.environments[names[0]].environment)
-    base = rendering.render_base(run, loaded, project)
+        render.foresee(run, project, workspace.environments[names[0]].environment)
+    base = render.render_base(run, loaded, project)
     if base.secrets:
-        rendering.refuse_written_secrets(run, loaded, project, None)
+        render.refuse_written_secrets(run, loaded, project, None)
     base_files = layout.base(base.objects, str(loaded.chart))
     if names:
         scratch.write_tree(run.directory / "build", base_files)
@@ -227,7 +229,7 @@ def build(
     return Result(loaded.chart, base_files, results, (*relaxed, *base.notes))
 
 
-def prove_base(run: rendering.Kitchen, base: Render, files: Mapping[str, bytes]) -> None:
+def prove_base(run: render.Kitchen, base: Render, files: Mapping[str, bytes]) -> None:
     """Raise KasmgenError if kustomize does not make of the base what the chart renders.
 
     With an environment that needs no extra build: what it is built of is the base.
@@ -252,10 +254,10 @@ def in_parallel(task: Callable[[str], EnvironmentResult], names: Sequence[str]) 
             raise
 
 
-def key_types(loaded: rendering.LoadedChart, project: Project, environment: Environment) -> list[str]:
+def key_types(loaded: render.LoadedChart, project: Project, environment: Environment) -> list[str]:
     """Types of the private keys that a new environment needs, slowest first, as far as its profile tells."""
-    namespace = rendering.namespace_of(project, environment)
-    secrets = loaded.profile.secrets(environment, namespace, rendering.given_values(loaded, project, environment))
+    namespace = render.namespace_of(project, environment)
+    secrets = loaded.profile.secrets(environment, namespace, render.given_values(loaded, project, environment))
     return sorted((item.certificate.key_type for item in secrets if item.certificate), reverse=True)
 
 

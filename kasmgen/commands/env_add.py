@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import names, pipeline, rendering
-from kasmgen.commands import change, values_input
+from kasmgen import names, pipeline
+from kasmgen.chart import render, supplied_values
+from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.commands.init import bootstrap_step
+from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SOPS_FILE
@@ -20,7 +22,6 @@ from kasmgen.repository import git, publish
 from kasmgen.secrets import key_pool, plan, supplied
 from kasmgen.secrets import sops_config as secrets_sops_config
 from kasmgen.secrets.supplied import Brought
-from kasmgen.steps import flux
 from kasmgen.yaml.documents import Yaml
 
 REGISTRY_NAME = "kasm-registry"
@@ -51,8 +52,8 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
     """Add the environment. Raises InputError that names the option for everything that is not right."""
     workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
-    inputs = values_input.named(request.value_files, request.sets)
-    with inputs, rendering.kitchen(workspace.root) as run_, key_pool.key_maker() as (order, take):
+    inputs = supplied_values.named(request.value_files, request.sets)
+    with inputs, render.kitchen(workspace.root) as run_, key_pool.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(run_, loaded, workspace, request)
         sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
@@ -88,10 +89,10 @@ def _check_name(workspace: Workspace, name: str) -> None:
 
 
 def _environment(
-    run: rendering.Kitchen, loaded: rendering.LoadedChart, workspace: Workspace, request: Request
+    run: render.Kitchen, loaded: render.LoadedChart, workspace: Workspace, request: Request
 ) -> tuple[Environment, Brought]:
     """The environment as its file will say it, and the secret values that were passed."""
-    given = values_input.read(request.value_files, request.sets)
+    given = supplied_values.read(request.value_files, request.sets)
     lifted = loaded.profile.lift(given)
     environment = _fields(request, lifted.fields)
     registry = dict(request.registry or lifted.registry)
@@ -103,8 +104,8 @@ def _environment(
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
     frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
     if lifted.values:
-        attempt = rendering.attempt(run, loaded, workspace.project, environment)
-        rest, frozen = values_input.lift(lifted.values, loaded.defaults, attempt)
+        attempt = render.attempt(run, loaded, workspace.project, environment)
+        rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt)
         environment = replace(environment, values=rest)
     return environment, Brought(passwords, lifted.pairs, registry, frozen)
 
@@ -148,7 +149,7 @@ def _fields(request: Request, found: Mapping[str, Yaml]) -> Environment:
 def _password_file(name: str) -> dict[str, Secret]:
     if not name:
         return {}
-    value = values_input.read_yaml(name, "--password-file", strict=True)
+    value = supplied_values.read_yaml(name, "--password-file", strict=True)
     if not isinstance(value, dict):
         raise InputError(f"--password-file {name}: a mapping of key: value is expected")
     for key, item in value.items():
@@ -159,11 +160,11 @@ def _password_file(name: str) -> dict[str, Secret]:
     return {key: Secret(item) for key, item in value.items() if item}
 
 
-def _expected_paths(loaded: rendering.LoadedChart, workspace: Workspace, environment: Environment) -> list[str]:
+def _expected_paths(loaded: render.LoadedChart, workspace: Workspace, environment: Environment) -> list[str]:
     """Sealed files that are sure to come: the environment's rule has to stand before people's rules for any of them."""
     project = workspace.project
-    namespace = rendering.namespace_of(project, environment)
-    given = rendering.given_values(loaded, project, environment)
+    namespace = render.namespace_of(project, environment)
+    given = render.given_values(loaded, project, environment)
     secrets = loaded.profile.secrets(environment, namespace, given)
     return [plan.file_path(environment.name, item.id, ()) for item in secrets]
 
@@ -240,7 +241,7 @@ def _publish(
             dry_run=True,
         )
     body = (
-        f"{environment.hostname}, namespace {rendering.namespace_of(workspace.project, environment)}. Sealed: "
+        f"{environment.hostname}, namespace {render.namespace_of(workspace.project, environment)}. Sealed: "
         + ", ".join(path.rpartition("/")[2].removesuffix(".sops.yaml") for path in made.created)
     )
     title = f"Add environment {name}"

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import rendering
+from kasmgen.chart import render
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.commands.render import select
+from kasmgen.delivery import flux as delivery_flux
 from kasmgen.project.workspace import EnvironmentFiles, Workspace, load
 from kasmgen.secrets import certificates as secrets_certificates
 from kasmgen.secrets import sops_config
-from kasmgen.steps import flux
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ def run(start: Path, names: Sequence[str], now: datetime | None = None) -> list[
     """The environments `names`, or all of them."""
     workspace = load(start)
     selected = select(workspace, names)
-    with rendering.kitchen(workspace.root) as run_:
+    with render.kitchen(workspace.root) as run_:
         return [_show(run_, workspace, workspace.environments[name], now or datetime.now(UTC)) for name in selected]
 
 
-def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles, now: datetime) -> Shown:
+def _show(run_: render.Kitchen, workspace: Workspace, files: EnvironmentFiles, now: datetime) -> Shown:
     project, environment = workspace.project, files.environment
     loaded = run_.chart(environment.chart or project.chart, locked=False)
-    namespace = rendering.namespace_of(project, environment)
-    given = rendering.given_values(loaded, project, environment)
+    namespace = render.namespace_of(project, environment)
+    given = render.given_values(loaded, project, environment)
     rule = sops_config.require_own_rule(workspace.sops_config, environment.name, [item.path for item in files.existing])
     profile = loaded.profile
     return Shown(
@@ -78,8 +78,8 @@ def _show(run_: rendering.Kitchen, workspace: Workspace, files: EnvironmentFiles
         ),
         secrets=tuple(item.path for item in files.existing),
         recipients=tuple(rule.recipients.everyone),
-        flux=f"Kustomization {flux.NAMESPACE}/{flux.name(project, environment)}, "
-        f"source GitRepository/{flux.source_name(project, environment)}",
+        flux=f"Kustomization {delivery_flux.NAMESPACE}/{delivery_flux.name(project, environment)}, "
+        f"source GitRepository/{delivery_flux.source_name(project, environment)}",
         upstream_auth=profile.upstream_auth(environment, namespace, given),
         manual_steps=(
             bootstrap_step(rule.recipients.everyone),

@@ -11,9 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import names, pipeline, rendering
-from kasmgen.commands import change, values_input
+from kasmgen import names, pipeline
+from kasmgen.chart import render, secret_values, supplied_values
+from kasmgen.chart.sources import directory as sources_directory
+from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
+from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
@@ -23,8 +26,7 @@ from kasmgen.project.config import ChartRef, Project
 from kasmgen.project.workspace import read_bytes, read_text
 from kasmgen.repository import git, publish
 from kasmgen.secrets import sops_config
-from kasmgen.steps import clear, flux, layout
-from kasmgen.tools import charts
+from kasmgen.steps import layout
 from kasmgen.yaml.documents import Yaml
 
 
@@ -33,7 +35,7 @@ class Request:
     """What `init` was asked for."""
 
     directory: Path
-    chart: str = charts.BUILTIN
+    chart: str = sources_directory.BUILTIN
     release: str = "kasm"
     namespace: str = "kasm"
     value_files: Sequence[str] = ()
@@ -77,7 +79,7 @@ def _refuse_nested(root: Path) -> None:
 
 
 def _project(request: Request) -> Project:
-    given = values_input.read(request.value_files, request.sets)
+    given = supplied_values.read(request.value_files, request.sets)
     return Project(
         chart=ChartRef(source=request.chart),
         release=names.release_name(request.release, "--release"),
@@ -148,10 +150,10 @@ def _publish(
     project = replace(project, chart=ChartRef(_source(request.chart, root)))
     if repo is not None:
         change.check(repo, options)
-    with values_input.named(request.value_files, request.sets), rendering.kitchen(root) as run:
+    with supplied_values.named(request.value_files, request.sets), render.kitchen(root) as run:
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project, request)
-        base = rendering.render_base(run, loaded, project)
+        base = render.render_base(run, loaded, project)
         base_files = layout.base(base.objects, str(loaded.chart))
         pipeline.prove_base(run, base, base_files)
     ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
@@ -205,7 +207,7 @@ def _kept_key(repo: git.Repository, key: tuple[str, Secret] | None) -> Iterator[
 
 def _source(chart: str, root: Path) -> str:
     """How kasmgen.yaml names the chart: a path from the project, so that the repository can stand elsewhere."""
-    if chart == charts.BUILTIN:
+    if chart == sources_directory.BUILTIN:
         return chart
     path = Path(chart).expanduser().absolute()
     return os.path.relpath(path.resolve(), root) if path.exists() else chart
@@ -214,17 +216,17 @@ def _source(chart: str, root: Path) -> str:
 def _outside(source: str, root: Path, repo: git.Repository | None) -> tuple[str, ...]:
     """What to say of a chart that no clone of the repository will have."""
     top = repo.root if repo else root
-    if source == charts.BUILTIN or (root / source).resolve().is_relative_to(top.resolve()):
+    if source == sources_directory.BUILTIN or (root / source).resolve().is_relative_to(top.resolve()):
         return ()
     return (f"chart {source} lies outside the repository: every clone needs it in the same place beside it",)
 
 
-def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, project: Project, request: Request) -> None:
+def _refuse_secrets(run: render.Kitchen, loaded: render.LoadedChart, project: Project, request: Request) -> None:
     """Shared values are committed in clear, so none of them may be a secret."""
     lifted = loaded.profile.lift(project.values)
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
     if not found:
-        secret = clear.find(project.values, loaded.defaults, rendering.attempt(run, loaded, project, None))
+        secret = secret_values.find(project.values, loaded.defaults, render.attempt(run, loaded, project, None))
         found = [".".join(path) for path in (*secret.sealed, *secret.spread, *secret.idle)]
     if found:
         raise InputError(
@@ -233,7 +235,7 @@ def _refuse_secrets(run: rendering.Kitchen, loaded: rendering.LoadedChart, proje
         )
 
 
-def _whence(loaded: rendering.LoadedChart, request: Request) -> str:
+def _whence(loaded: render.LoadedChart, request: Request) -> str:
     """The options that brought a secret, for a message; all that brought values where none is one by itself."""
 
     def brings(given: Mapping[str, Yaml]) -> bool:
@@ -243,7 +245,7 @@ def _whence(loaded: rendering.LoadedChart, request: Request) -> str:
             return True
         return bool(lifted.passwords or lifted.pairs or lifted.registry)
 
-    found = values_input.options(request.value_files, request.sets, brings)
+    found = supplied_values.options(request.value_files, request.sets, brings)
     every = [*(f"--values {name}" for name in request.value_files), *(["--set"] if request.sets else [])]
     return ", ".join(found or every)
 

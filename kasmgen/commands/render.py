@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kasmgen import pipeline, rendering
+from kasmgen import pipeline
+from kasmgen.chart import render
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import InputError, RepositoryError
@@ -37,7 +38,7 @@ def run(
     """
     workspace = load(start) if check else change.open_workspace(start, options)
     selected = select(workspace, names)
-    with rendering.kitchen(workspace.root) as run_, key_pool.key_maker() as (_, take):
+    with render.kitchen(workspace.root) as run_, key_pool.key_maker() as (_, take):
         if accept_chart:
             workspace = _unlocked(workspace)
         result = pipeline.build(

@@ -8,8 +8,6 @@ from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
-FLUX = "kustomize.toolkit.fluxcd.io/"
-
 
 def get(value: Yaml, path: str) -> Yaml:
     """The value at a dotted path of mapping keys; None where the path ends early."""
@@ -39,19 +37,6 @@ def texts(value: Yaml, path: str) -> list[str]:
 def whole(value: Yaml, default: int) -> int:
     """`value` if it is a whole number, else `default`."""
     return value if isinstance(value, int) and not isinstance(value, bool) else default
-
-
-def flux_setting(obj: Object | None, what: str) -> str:
-    """What an object's annotation or label tells Flux, in lower case (Flux compares without case)."""
-    for where in ("metadata.annotations", "metadata.labels"):
-        if (value := mapping(obj, where).get(FLUX + what)) is not None:
-            return str(value).lower()
-    return ""
-
-
-def kept_by_flux(obj: Object | None) -> bool:
-    """Whether Flux leaves the object in the cluster when it disappears from the repository."""
-    return flux_setting(obj, "prune") == "disabled" or flux_setting(obj, "reconcile") == "disabled"
 
 
 def pod_spec(obj: Object | None) -> dict[str, Yaml]:

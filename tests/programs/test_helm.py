@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from kasmgen.commands import values_input
+from kasmgen.chart import normalise, supplied_values, values_schema
+from kasmgen.chart.sources import directory
 from kasmgen.errors import InputError, ToolError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.programs import helm, libhelm
 from kasmgen.programs.helm import Engine
-from kasmgen.steps import normalise, schema
-from kasmgen.tools import charts
 from kasmgen.yaml import documents
 from tests.needs import program
 
@@ -58,7 +57,7 @@ def make(tmp_path: Path, files: dict[str, str]) -> Chart:
     for name, text in {"Chart.yaml": CHART, **files}.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(text)
-    return charts.snapshot(source, tmp_path / "kasmgen-abc" / "chart-0" / "chart")
+    return directory.snapshot(source, tmp_path / "kasmgen-abc" / "chart-0" / "chart")
 
 
 def render(engine: Engine, chart: Chart, **values: Any) -> dict[str, str]:
@@ -91,7 +90,7 @@ def objects(engine: Engine, chart: Chart, values: dict[str, Any]) -> dict[Any, A
 )
 def test_both_engines_make_the_same_objects_of_the_builtin_chart(tmp_path: Path, values: dict[str, Any]) -> None:
     other = helm_program()
-    chart = charts.snapshot(charts.builtin_path(), tmp_path / "chart")
+    chart = directory.snapshot(directory.builtin_path(), tmp_path / "chart")
     ours = objects(library(), chart, values)
     assert ours == objects(other, chart, values)
     assert len(ours) > 20
@@ -269,7 +268,7 @@ def test_a_schema_that_demands_what_its_own_defaults_leave_null_is_relaxed_and_t
     chart = make(tmp_path, WITH_SCHEMA)
     with pytest.raises(InputError, match="replicas"):
         render(engine, chart)
-    assert charts.rewrite_schemas(chart, schema.relax) == ("demo: part.replicas",)
+    assert directory.rewrite_schemas(chart, values_schema.relax) == ("demo: part.replicas",)
     assert data(engine, chart) == {"v": "3"}
     assert data(engine, chart, part={"replicas": 5}) == {"v": "5"}
 
@@ -289,7 +288,7 @@ def test_a_wrong_value_of_people_is_still_refused_with_its_path(
     engine: Engine, tmp_path: Path, values: dict[str, Any], said: str
 ) -> None:
     chart = make(tmp_path, WITH_SCHEMA)
-    charts.rewrite_schemas(chart, schema.relax)
+    directory.rewrite_schemas(chart, values_schema.relax)
     with pytest.raises(InputError) as caught:
         render(engine, chart, **values)
     assert str(caught.value).startswith("chart demo: the values do not fit its schema: ")
@@ -302,7 +301,7 @@ def test_a_refused_secret_is_never_quoted(engine: Engine, tmp_path: Path) -> Non
         "templates/y.yaml": "{{ if .Values.adminPassword }}{{ fail .Values.adminPassword }}{{ end }}",
     }
     chart = make(tmp_path, files)
-    charts.rewrite_schemas(chart, schema.relax)
+    directory.rewrite_schemas(chart, values_schema.relax)
     with pytest.raises(InputError, match="at '/adminPassword': the value does not match pattern") as by_schema:
         render(engine, chart, adminPassword="Hunter-2-Hunter")
     with pytest.raises(InputError, match=r"y\.yaml.*\*\*\*") as by_template:
@@ -365,7 +364,7 @@ def test_set_over_files_is_what_helm_makes_of_both(tmp_path: Path, sets: list[st
     values = tmp_path / "values.yaml"
     values.write_text("l: [1, {n: 0}, 3]\nm: {a: {b: 1}, k: v}\n")
     chart = make(tmp_path, {"templates/x.yaml": MAP % ("x", "{{ toJson .Values | quote }}")})
-    ours = values_input.read([str(values)], sets)
+    ours = supplied_values.read([str(values)], sets)
     argv = [program("helm"), "template", "x", chart.path, "--values", str(values)]
     done = subprocess.run([*argv, *(w for s in sets for w in ("--set", s))], capture_output=True, check=True)
     theirs = [document.value for document in documents.load_all(done.stdout.decode(), "helm")]

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kasmgen.delivery import flux
 from kasmgen.kubernetes.resources import Object, Rendered, ResourceId
 from kasmgen.layout import marks
 from kasmgen.project.config import Environment, FluxInput, Project
-from kasmgen.steps import flux, layout
+from kasmgen.steps import layout
 from kasmgen.yaml import documents
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kasmgen.kubernetes.fields import get, items, kept_by_flux, mapping, pod_spec, short, whole
+from kasmgen.delivery.flux import kept_by_flux
+from kasmgen.kubernetes.fields import get, items, mapping, pod_spec, short, whole
 from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.review.fields import same

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.kubernetes.fields import get, kept_by_flux
+from kasmgen.delivery.flux import kept_by_flux
+from kasmgen.kubernetes.fields import get
 from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import ObjectChange, Risk
 

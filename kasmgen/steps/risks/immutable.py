@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.kubernetes.fields import flux_setting, get, short
+from kasmgen.delivery.flux import flux_setting
+from kasmgen.kubernetes.fields import get, short
 from kasmgen.kubernetes.resources import Object
 from kasmgen.steps.review.changes import FieldChange, ObjectChange, Risk
 from kasmgen.steps.review.fields import same

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from kasmgen.delivery.flux import kept_by_flux
 from kasmgen.kubernetes import kinds
-from kasmgen.kubernetes.fields import get, kept_by_flux, short
+from kasmgen.kubernetes.fields import get, short
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.steps.review.changes import ObjectChange, Risk
 from kasmgen.steps.risks import selectors, traffic

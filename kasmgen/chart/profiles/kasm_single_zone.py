@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Literal
 
 from kasmgen import names
+from kasmgen.chart.profiles.generic import Lifted, Profile, check_same
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.project.config import CertificateInput, Environment, Project
 from kasmgen.secrets import certificates as secrets_certificates
 from kasmgen.secrets.required import TLS, Entry, Generate, WantedSecret
-from kasmgen.steps.plainchart import Lifted, Profile, check_same
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml
 

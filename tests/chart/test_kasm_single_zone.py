@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from kasmgen.chart import profiles
+from kasmgen.chart.profiles import kasm_single_zone
+from kasmgen.chart.profiles.kasm_single_zone import KasmSingleZone
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.project.config import CertificateInput, Environment, Project
 from kasmgen.secrets import certificates
 from kasmgen.secrets.required import Generate
-from kasmgen.steps import kasm, profile
-from kasmgen.steps.kasm import KasmSingleZone
 from kasmgen.yaml import documents, mappings
 
 PROFILE = KasmSingleZone()
@@ -112,7 +113,7 @@ def test_nothing_secret_is_left_in_lifted_values(filled: tuple[dict[str, Any], l
 def test_every_secret_of_lifted_values_is_handed_on(filled: tuple[dict[str, Any], list[str]]) -> None:
     values, _ = filled
     lifted = PROFILE.lift(values)
-    by_name = {kasm.PASSWORDS[key]: secret.reveal().decode() for key, secret in lifted.passwords.items()}
+    by_name = {kasm_single_zone.PASSWORDS[key]: secret.reveal().decode() for key, secret in lifted.passwords.items()}
     assert by_name == values["global"]["kasmPasswords"]
     assert {key: secret.reveal().decode() for key, secret in lifted.registry.items()} == (
         values["global"]["image"]["pullCredentials"]
@@ -201,7 +202,7 @@ def test_replicas_that_are_null_follow_the_size_and_others_stay(size: str) -> No
     given["kasmApp"]["servicesToDeploy"]["kasmGuac"]["replicas"] = 0
     made = layered(Environment("e", "h.example", size=size), given)["kasmApp"]["servicesToDeploy"]
     assert {name: block["replicas"] for name, block in made.items() if "replicas" in block} == {
-        **{name: presets[size] for name, presets in kasm.REPLICAS.items()},
+        **{name: presets[size] for name, presets in kasm_single_zone.REPLICAS.items()},
         "kasmApi": 9,
         "kasmGuac": 0,
     }
@@ -324,9 +325,9 @@ def test_the_profile_is_chosen_by_the_charts_name() -> None:
     def chart(name: str) -> Chart:
         return Chart(name, "1.0.0", "", "sha256:0", "/nowhere")
 
-    assert isinstance(profile.for_chart(chart("kasm-single-zone")), KasmSingleZone)
-    plain = profile.for_chart(chart("nginx"))
-    assert type(plain) is profile.Profile
+    assert isinstance(profiles.for_chart(chart("kasm-single-zone")), KasmSingleZone)
+    plain = profiles.for_chart(chart("nginx"))
+    assert type(plain) is profiles.Profile
     assert plain.lift({"a": 1}).values == {"a": 1}
     assert plain.layer(PROJECT, PROD, {"a": 1}) == {}
     assert plain.secrets(PROD, "x", {}) == ()

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kasmgen import names
+from kasmgen.chart.sources import archive
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart
-from kasmgen.tools import chartfiles
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
@@ -25,7 +25,7 @@ BUILTIN = "builtin"
 
 def builtin_path() -> Path:
     """The directory of the chart that comes with kasmgen."""
-    return Path(__file__).parent.parent / "charts" / "kasm-single-zone"
+    return Path(__file__).parents[2] / "charts" / "kasm-single-zone"
 
 
 def locate(source: str, root: Path) -> Path:
@@ -62,7 +62,7 @@ def snapshot(path: Path, into: Path) -> Chart:
     into.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
     entries: dict[str, str] = {}
-    for name, content in chartfiles.read(path):
+    for name, content in archive.read(path):
         _write(into, name, content, f"chart {path.name}: the file name '{names.shown(name)}' cannot be used")
         entries[name] = hashlib.sha256(content).hexdigest()
     for name in sorted(entries):

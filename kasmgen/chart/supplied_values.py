@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from kasmgen.chart import secret_values
+from kasmgen.chart import set_expression as v
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Render, ResourceId, Secret
 from kasmgen.secrets.required import data_of
-from kasmgen.steps import clear
-from kasmgen.steps import values as v
 from kasmgen.yaml import documents, mappings
 from kasmgen.yaml.documents import Yaml
 
@@ -119,14 +119,14 @@ Frozen: TypeAlias = dict[ResourceId, dict[str, Secret]]
 
 
 def lift(
-    given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], render: clear.Attempt
+    given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], render: secret_values.Attempt
 ) -> tuple[dict[str, Yaml], Frozen]:
     """Values without secrets, and the Secrets' own values that came of them.
 
     defaults: the chart's own values. render: the chart with some values in place of `given`.
     Raises InputError where the chart does not render the same without such a value.
     """
-    found = clear.find(given, defaults, render)
+    found = secret_values.find(given, defaults, render)
     _refuse(found.spread, "go into Secrets and into other objects too, and those are committed in clear")
     _refuse(found.idle, "sound like secrets, and the chart does nothing with them", "leave them out")
     if not found.sealed:
@@ -140,7 +140,7 @@ def lift(
         _refuse(found.sealed, f"go into Secrets and may not be written to Git, and without them: {error.message}")
         raise
     whole = render(given)
-    if not clear.others_alike(bare, whole):
+    if not secret_values.others_alike(bare, whole):
         _refuse(found.sealed, "go into Secrets and may not be written to Git, and other objects depend on them")
     texts = [text.encode() for path, text in mappings.text_leaves(given) if path in found.sealed]
     return rest, _came_of(texts, whole, render(given), bare)

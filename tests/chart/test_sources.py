@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from kasmgen.chart import values_schema
+from kasmgen.chart.sources import archive as sources_archive
+from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.errors import InputError
-from kasmgen.steps import schema
-from kasmgen.tools import chartfiles, charts
 
 FILES = {
     "Chart.yaml": b"apiVersion: v2\nname: demo\nversion: 1.2.3+build\nappVersion: 1.10\n",
@@ -55,7 +56,7 @@ def packed(path: Path, files: dict[str, bytes], folder: str = "demo") -> Path:
 
 def refused(path: Path, into: Path) -> str:
     with pytest.raises(InputError) as caught:
-        charts.snapshot(path, into / "copy")
+        sources_directory.snapshot(path, into / "copy")
     assert str(into) not in str(caught.value), "a temporary path helps nobody"
     return str(caught.value)
 
@@ -65,20 +66,20 @@ def refused(path: Path, into: Path) -> str:
 
 def test_a_snapshot_is_a_copy_with_name_versions_and_digest(tmp_path: Path) -> None:
     source = directory(tmp_path / "chart", FILES)
-    chart = charts.snapshot(source, tmp_path / "copy")
+    chart = sources_directory.snapshot(source, tmp_path / "copy")
     assert (chart.name, chart.version, chart.app_version) == ("demo", "1.2.3+build", "1.1")
     (source / "values.yaml").write_text("a: 2\n")
-    assert charts.defaults(chart) == {"a": 1}
+    assert sources_directory.defaults(chart) == {"a": 1}
     for name, content in FILES.items():
         assert Path(chart.path, name).read_bytes() == content
 
 
 def test_an_archive_and_a_directory_of_one_chart_have_one_digest(tmp_path: Path) -> None:
-    plain = charts.snapshot(directory(tmp_path / "any-name", FILES), tmp_path / "1")
+    plain = sources_directory.snapshot(directory(tmp_path / "any-name", FILES), tmp_path / "1")
     digests = {plain.digest}
     for number, folder in enumerate(("demo", "./demo", "other")):
         tar = packed(tmp_path / f"{number}.tgz", dict(reversed(FILES.items())), folder)
-        digests.add(charts.snapshot(tar, tmp_path / f"a{number}").digest)
+        digests.add(sources_directory.snapshot(tar, tmp_path / f"a{number}").digest)
     assert len(digests) == 1
     assert plain.digest.startswith("sha256:") and len(plain.digest) == 71
 
@@ -87,35 +88,35 @@ def test_an_archive_and_a_directory_of_one_chart_have_one_digest(tmp_path: Path)
     "change", [{"values.yaml": b"a: 2\n"}, {"new.txt": b""}, {"templates/cm.yaml": b"kind: ConfigMap"}]
 )
 def test_every_change_of_a_file_changes_the_digest(tmp_path: Path, change: dict[str, bytes]) -> None:
-    before = charts.snapshot(directory(tmp_path / "one", FILES), tmp_path / "1")
-    after = charts.snapshot(directory(tmp_path / "two", {**FILES, **change}), tmp_path / "2")
+    before = sources_directory.snapshot(directory(tmp_path / "one", FILES), tmp_path / "1")
+    after = sources_directory.snapshot(directory(tmp_path / "two", {**FILES, **change}), tmp_path / "2")
     assert before.digest != after.digest
 
 
 def test_what_git_keeps_is_no_part_of_a_chart(tmp_path: Path) -> None:
     source = directory(tmp_path / "chart", {**FILES, ".git/HEAD": b"ref", "charts/.git/HEAD": b"ref"})
-    chart = charts.snapshot(source, tmp_path / "copy")
-    assert chart.digest == charts.snapshot(directory(tmp_path / "plain", FILES), tmp_path / "2").digest
+    chart = sources_directory.snapshot(source, tmp_path / "copy")
+    assert chart.digest == sources_directory.snapshot(directory(tmp_path / "plain", FILES), tmp_path / "2").digest
 
 
 def test_a_link_to_a_file_inside_is_followed(tmp_path: Path) -> None:
     source = directory(tmp_path / "chart", FILES)
     (source / "alias.yaml").symlink_to("values.yaml")
-    copy = charts.snapshot(source, tmp_path / "copy")
+    copy = sources_directory.snapshot(source, tmp_path / "copy")
     assert Path(copy.path, "alias.yaml").read_bytes() == FILES["values.yaml"]
     assert not Path(copy.path, "alias.yaml").is_symlink()
 
 
 def test_the_builtin_chart_is_found_and_read(tmp_path: Path) -> None:
-    chart = charts.snapshot(charts.locate("builtin", tmp_path), tmp_path / "copy")
+    chart = sources_directory.snapshot(sources_directory.locate("builtin", tmp_path), tmp_path / "copy")
     assert chart.name == "kasm-single-zone"
-    assert charts.defaults(chart)["global"]
+    assert sources_directory.defaults(chart)["global"]
 
 
 def test_paths_are_relative_to_the_project(tmp_path: Path) -> None:
     directory(tmp_path / "charts" / "demo", FILES)
-    assert charts.locate("charts/demo", tmp_path) == tmp_path / "charts/demo"
-    assert charts.locate(str(tmp_path / "charts" / "demo"), Path("/")) == tmp_path / "charts/demo"
+    assert sources_directory.locate("charts/demo", tmp_path) == tmp_path / "charts/demo"
+    assert sources_directory.locate(str(tmp_path / "charts" / "demo"), Path("/")) == tmp_path / "charts/demo"
 
 
 # --- what is no chart ----------------------------------------------------------------------
@@ -124,13 +125,13 @@ def test_paths_are_relative_to_the_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["nowhere", "~nobody-of-that-name/chart", "x" * 5000, "a\0b", "\x1b[31m"])
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path, source: str) -> None:
     with pytest.raises(InputError, match="there is no such file or directory") as caught:
-        charts.locate(source, tmp_path)
+        sources_directory.locate(source, tmp_path)
     assert str(caught.value).isprintable()
 
 
 def test_a_directory_without_chart_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"has no Chart\.yaml"):
-        charts.locate(".", tmp_path)
+        sources_directory.locate(".", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_links_and_devices_in_an_archive_are_refused(tmp_path: Path, fields: dic
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31mb", "caf\udce9", "\u202egpj.exe"])
 def test_file_names_that_do_not_print_are_refused_and_shown_escaped(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="cannot be used") as caught:
-        charts.snapshot(packed(tmp_path / "x.tgz", {**FILES, name: b""}), tmp_path / "copy")
+        sources_directory.snapshot(packed(tmp_path / "x.tgz", {**FILES, name: b""}), tmp_path / "copy")
     assert str(caught.value).isprintable()
 
 
@@ -233,7 +234,7 @@ def test_an_archive_whose_header_goes_on_without_end_is_left_at_the_bound(tmp_pa
 
 
 def test_files_that_are_too_much_together_are_refused(tmp_path: Path) -> None:
-    half = chartfiles.MAX_TOTAL // 2 + 1
+    half = sources_archive.MAX_TOTAL // 2 + 1
     source = directory(tmp_path / "chart", {"a": b"", "b": b""})
     for name in ("a", "b"):
         os.truncate(source / name, half)
@@ -246,16 +247,16 @@ def test_files_that_are_too_much_together_are_refused(tmp_path: Path) -> None:
             out.write(info.tobuf() + b"\0" * (half + padded))
     for path in (source, tmp_path / "x.tgz"):
         with pytest.raises(InputError, match="more than 10,000 files or 100 MiB"):
-            for _ in chartfiles.read(path):
+            for _ in sources_archive.read(path):
                 pass
 
 
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE])
 def test_too_many_members_are_refused(tmp_path: Path, kind: bytes) -> None:
-    many = [member(f"demo/{number}", b"", type=kind) for number in range(chartfiles.MAX_FILES + 5)]
+    many = [member(f"demo/{number}", b"", type=kind) for number in range(sources_archive.MAX_FILES + 5)]
     tar = archive(tmp_path / "x.tgz", many)
     with pytest.raises(InputError, match="more than 10,000 files"):
-        for _ in chartfiles.read(tar):
+        for _ in sources_archive.read(tar):
             pass
 
 
@@ -299,7 +300,7 @@ def test_what_is_no_file_of_the_chart_is_refused(tmp_path: Path, make: Callable[
     source = directory(tmp_path / "chart", FILES)
     make(source)
     with pytest.raises(InputError) as caught:
-        charts.snapshot(source, tmp_path / "copy")
+        sources_directory.snapshot(source, tmp_path / "copy")
     assert said in str(caught.value)
 
 
@@ -345,7 +346,7 @@ def test_a_dependency_that_is_not_in_the_charts_folder_is_refused(tmp_path: Path
 )
 def test_a_dependency_is_found_as_a_directory_and_packed(tmp_path: Path, file: str) -> None:
     source = directory(tmp_path / "chart", {**FILES, "Chart.yaml": DEPENDS, file: SUB})
-    assert charts.snapshot(source, tmp_path / "copy").name == "demo"
+    assert sources_directory.snapshot(source, tmp_path / "copy").name == "demo"
 
 
 def test_another_chart_of_a_longer_name_is_not_the_dependency(tmp_path: Path) -> None:
@@ -374,8 +375,8 @@ def test_schemas_of_the_chart_and_its_subcharts_are_relaxed_in_the_copy_only(tmp
         "files/values.schema.json": b"{ not one of Helm's",
     }
     source = directory(tmp_path / "chart", files)
-    chart = charts.snapshot(source, tmp_path / "copy")
-    assert charts.rewrite_schemas(chart, schema.relax) == ("charts/sub: replicas", "demo: replicas")
+    chart = sources_directory.snapshot(source, tmp_path / "copy")
+    assert sources_directory.rewrite_schemas(chart, values_schema.relax) == ("charts/sub: replicas", "demo: replicas")
     assert json.loads(Path(chart.path, "values.schema.json").read_text())["required"] == []
     assert Path(chart.path, "charts/full/values.schema.json").read_bytes() == SCHEMA
     assert (source / "values.schema.json").read_bytes() == SCHEMA
@@ -383,6 +384,8 @@ def test_schemas_of_the_chart_and_its_subcharts_are_relaxed_in_the_copy_only(tmp
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000])
 def test_a_schema_that_is_no_json_is_refused_with_its_path(tmp_path: Path, text: bytes) -> None:
-    chart = charts.snapshot(directory(tmp_path / "chart", {**FILES, "values.schema.json": text}), tmp_path / "copy")
+    chart = sources_directory.snapshot(
+        directory(tmp_path / "chart", {**FILES, "values.schema.json": text}), tmp_path / "copy"
+    )
     with pytest.raises(InputError, match=r"chart demo: values.schema.json is no JSON"):
-        charts.rewrite_schemas(chart, schema.relax)
+        sources_directory.rewrite_schemas(chart, values_schema.relax)

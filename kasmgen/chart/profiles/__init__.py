@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kasmgen.chart.profiles.generic import Lifted as Lifted
+from kasmgen.chart.profiles.generic import Profile as Profile
+from kasmgen.chart.profiles.generic import check_same as check_same
+from kasmgen.chart.profiles.kasm_single_zone import KasmSingleZone
 from kasmgen.kubernetes.resources import Chart
-from kasmgen.steps.kasm import KasmSingleZone
-from kasmgen.steps.plainchart import Lifted as Lifted
-from kasmgen.steps.plainchart import Profile as Profile
-from kasmgen.steps.plainchart import check_same as check_same
 
 
 def for_chart(chart: Chart) -> Profile:

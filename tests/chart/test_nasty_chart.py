@@ -11,12 +11,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from kasmgen.chart import normalise, values_schema
+from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Chart, Object, Render, ResourceId
 from kasmgen.programs import helm
-from kasmgen.steps import limits, normalise, schema
-from kasmgen.tools import charts
+from kasmgen.steps import limits
 from tests.tools.test_patch_kustomize import must_be_exact
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
@@ -27,13 +28,13 @@ pytest.importorskip("helm_python")
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
-    return charts.snapshot(NASTY, tmp_path_factory.mktemp("nasty") / "chart")
+    return sources_directory.snapshot(NASTY, tmp_path_factory.mktemp("nasty") / "chart")
 
 
 def rendered(values: dict[str, Any], namespace: str = "kasm") -> Render:
     """A render of a copy of its own, so that no render can lean on an earlier one."""
     with tempfile.TemporaryDirectory() as directory:
-        chart = charts.snapshot(NASTY, Path(directory) / "chart")
+        chart = sources_directory.snapshot(NASTY, Path(directory) / "chart")
         texts = helm.render(helm.locate(), chart, {**TOKEN, **values}, "nasty", namespace)
     return normalise.normalise(texts, namespace)
 
@@ -61,8 +62,8 @@ def test_its_own_defaults_do_not_satisfy_its_schema(chart: Chart) -> None:
 
 
 def test_a_relaxed_schema_lets_its_defaults_render_and_still_refuses_nonsense(tmp_path: Path) -> None:
-    copy = charts.snapshot(NASTY, tmp_path / "chart")
-    assert charts.rewrite_schemas(copy, schema.relax)
+    copy = sources_directory.snapshot(NASTY, tmp_path / "chart")
+    assert sources_directory.rewrite_schemas(copy, values_schema.relax)
     assert helm.render(helm.locate(), copy, {}, "nasty", "kasm")
     with pytest.raises(InputError, match="storage"):
         helm.render(helm.locate(), copy, {"storage": "tape"}, "nasty", "kasm")

@@ -7,10 +7,14 @@ Fields: Flux's kustomize.toolkit.fluxcd.io/v1 and source.toolkit.fluxcd.io/v1.
 
 from __future__ import annotations
 
+from kasmgen.kubernetes.fields import mapping
 from kasmgen.kubernetes.resources import Object
 from kasmgen.layout import marks, paths
 from kasmgen.project.config import Environment, FluxInput, Project
 from kasmgen.yaml import documents
+
+FLUX = "kustomize.toolkit.fluxcd.io"
+"""API group of Flux Kustomizations, and prefix of the annotations that its controller reads on objects."""
 
 NAMESPACE = "flux-system"
 RETRY = "2m"
@@ -74,3 +78,16 @@ def files(project: Project, environment: Environment, prefix: str, source: str) 
         f"{paths.CLUSTERS}/{environment.name}/{file}": marks.stamp(documents.dump(obj).encode(), source)
         for file, obj in objects.items()
     }
+
+
+def flux_setting(obj: Object | None, what: str) -> str:
+    """What an object's annotation or label tells Flux, in lower case (Flux compares without case)."""
+    for where in ("metadata.annotations", "metadata.labels"):
+        if (value := mapping(obj, where).get(f"{FLUX}/{what}")) is not None:
+            return str(value).lower()
+    return ""
+
+
+def kept_by_flux(obj: Object | None) -> bool:
+    """Whether Flux leaves the object in the cluster when it disappears from the repository."""
+    return flux_setting(obj, "prune") == "disabled" or flux_setting(obj, "reconcile") == "disabled"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kasmgen.chart import set_expression as v
 from kasmgen.errors import InputError
-from kasmgen.steps import values as v
 from kasmgen.yaml import mappings
 
 WORDS = st.sampled_from(["a", "b", "c", "image"])

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kasmgen.chart import normalise as n
+from kasmgen.chart.normalise import for_flux, for_kubernetes, helm_traces
+from kasmgen.chart.normalise.normalisation import NormalisationContext
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
-from kasmgen.steps import normalise as n
-from kasmgen.steps.normalise import Context
 from kasmgen.yaml import documents
 
 FLUX = "kustomize.toolkit.fluxcd.io"
@@ -32,7 +33,7 @@ def workload(kind: str = "Deployment", version: str = "apps/v1", **pod: Any) -> 
 def apply(step: Any, obj: Object, **context: Any) -> tuple[Any, list[str]]:
     """What a normalisation makes of `obj`, and its notes; that it leaves `obj` alone is checked."""
     before = copy.deepcopy(obj)
-    where = Context("kasm", **context)
+    where = NormalisationContext("kasm", **context)
     made = step(obj, where)
     assert obj == before
     return made, [str(note) for note in where.notes]
@@ -67,7 +68,7 @@ def test_whatever_is_done_is_noted_with_the_object_it_was_done_to() -> None:
 
 @pytest.mark.parametrize("events", ["test", "test-success,test-failure", "pre-delete", "post-delete, pre-rollback"])
 def test_a_hook_only_for_tests_deletion_or_rollback_goes_with_its_object(events: str) -> None:
-    made, notes = apply(n.hooks, thing(annotations={"helm.sh/hook": events}))
+    made, notes = apply(helm_traces.hooks, thing(annotations={"helm.sh/hook": events}))
     assert made is None
     assert notes[0].startswith("hook dropped: ConfigMap x: ")
 
@@ -75,18 +76,18 @@ def test_a_hook_only_for_tests_deletion_or_rollback_goes_with_its_object(events:
 @pytest.mark.parametrize("events", ["pre-install", "pre-install,post-delete", "post-upgrade, test", "crd-install", ""])
 def test_any_other_hook_stays_without_its_annotations(events: str) -> None:
     annotations = {"helm.sh/hook": events, "helm.sh/hook-weight": "-5", "helm.sh/hook-delete-policy": "hook-succeeded"}
-    made, notes = apply(n.hooks, thing(annotations={**annotations, "own": "yes"}))
+    made, notes = apply(helm_traces.hooks, thing(annotations={**annotations, "own": "yes"}))
     assert made == thing(annotations={"own": "yes"})
     assert len(notes) == 1
 
 
 def test_annotations_that_only_were_of_hooks_leave_no_empty_mapping() -> None:
-    assert apply(n.hooks, thing(annotations={"helm.sh/hook-weight": "1"}))[0] == thing()
+    assert apply(helm_traces.hooks, thing(annotations={"helm.sh/hook-weight": "1"}))[0] == thing()
 
 
 def test_annotations_that_only_look_like_hooks_stay() -> None:
     obj = thing(annotations={"helm.sh/hooked": "a", "helm.sh/resource-policy": "keep"})
-    assert apply(n.hooks, obj) == (obj, [])
+    assert apply(helm_traces.hooks, obj) == (obj, [])
 
 
 # --- annotations with nothing in them --------------------------------------------------
@@ -97,7 +98,7 @@ def test_empty_annotations_of_the_object_go_and_those_of_templates_stay(nothing:
     obj = workload()
     obj["metadata"]["annotations"] = nothing
     obj["spec"]["template"]["metadata"]["annotations"] = nothing
-    made, notes = apply(n.empty_annotations, obj)
+    made, notes = apply(helm_traces.empty_annotations, obj)
     assert "annotations" not in made["metadata"]
     assert made["spec"] == obj["spec"]
     assert notes == ["empty annotations removed: Deployment x"]
@@ -111,7 +112,7 @@ def test_helm_labels_go_from_the_object_its_templates_and_claims() -> None:
     obj = workload("StatefulSet")
     obj["metadata"]["labels"] = dict(HELM)
     obj["spec"]["volumeClaimTemplates"] = [claim, {"metadata": {"name": "bare"}}]
-    made, _ = apply(n.helm_labels, obj)
+    made, _ = apply(helm_traces.helm_labels, obj)
     assert "labels" not in made["metadata"]
     assert made["spec"]["template"]["metadata"]["labels"] == {"app": "x"}
     assert made["spec"]["volumeClaimTemplates"][0]["metadata"] == {"name": "data", "labels": {"own": "1"}}
@@ -120,7 +121,7 @@ def test_helm_labels_go_from_the_object_its_templates_and_claims() -> None:
 def test_helm_labels_go_from_both_templates_of_a_cronjob() -> None:
     pod = {"metadata": {"labels": dict(HELM)}, "spec": {}}
     job = {"metadata": {"labels": {**HELM, "own": "1"}}, "spec": {"template": pod}}
-    made, _ = apply(n.helm_labels, thing("CronJob", "batch/v1", spec={"jobTemplate": job}))
+    made, _ = apply(helm_traces.helm_labels, thing("CronJob", "batch/v1", spec={"jobTemplate": job}))
     assert made["spec"]["jobTemplate"] == {
         "metadata": {"labels": {"own": "1"}},
         "spec": {"template": {"metadata": {}, "spec": {}}},
@@ -129,12 +130,12 @@ def test_helm_labels_go_from_both_templates_of_a_cronjob() -> None:
 
 def test_who_else_manages_an_object_stays_said() -> None:
     obj = thing(labels={"app.kubernetes.io/managed-by": "operator", "app.kubernetes.io/version": "1.0"})
-    assert apply(n.helm_labels, obj) == (obj, [])
+    assert apply(helm_traces.helm_labels, obj) == (obj, [])
 
 
 def test_templates_of_custom_resources_are_left_alone() -> None:
     obj = thing("Workflow", "example.com/v1", spec={"template": {"metadata": {"labels": dict(HELM)}}})
-    assert apply(n.helm_labels, obj) == (obj, [])
+    assert apply(helm_traces.helm_labels, obj) == (obj, [])
 
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: s, labels: {app.kubernetes.io/managed-by: Helm}}\nspec: "
@@ -179,14 +180,14 @@ def test_a_label_that_a_custom_resource_asks_for_stays_on_every_object() -> None
 
 def test_a_missing_or_empty_namespace_becomes_the_releases() -> None:
     for obj in (thing(), thing(namespace=""), thing(namespace=None)):
-        made, notes = apply(n.namespaces, obj)
+        made, notes = apply(for_kubernetes.namespaces, obj)
         assert made["metadata"]["namespace"] == "kasm"
         assert notes == ["namespace filled in: ConfigMap x: kasm"]
 
 
 def test_another_namespace_is_kept_and_reported() -> None:
     obj = thing(namespace="kube-system")
-    made, notes = apply(n.namespaces, obj)
+    made, notes = apply(for_kubernetes.namespaces, obj)
     assert made == obj
     assert notes == ["namespace is not the release's: ConfigMap x: kube-system, kept as the chart has it"]
 
@@ -206,17 +207,17 @@ def test_another_namespace_is_kept_and_reported() -> None:
     ],
 )
 def test_cluster_scoped_kinds_get_no_namespace_and_lose_one_that_the_chart_gives(kind: str, version: str) -> None:
-    assert apply(n.namespaces, thing(kind, version)) == (thing(kind, version), [])
-    made, notes = apply(n.namespaces, thing(kind, version, namespace="other"))
+    assert apply(for_kubernetes.namespaces, thing(kind, version)) == (thing(kind, version), [])
+    made, notes = apply(for_kubernetes.namespaces, thing(kind, version, namespace="other"))
     assert made == thing(kind, version)
     assert len(notes) == 1
 
 
 def test_a_kind_without_definition_that_is_named_cluster_has_the_namespace_that_the_chart_gives_it() -> None:
     for kind, version in (("ClusterIssuer", "cert-manager.io/v1"), ("ClusterPolicy", "kyverno.io/v1")):
-        assert apply(n.namespaces, thing(kind, version)) == (thing(kind, version), [])
+        assert apply(for_kubernetes.namespaces, thing(kind, version)) == (thing(kind, version), [])
         given = thing(kind, version, namespace="kasm")
-        assert apply(n.namespaces, given) == (given, [])
+        assert apply(for_kubernetes.namespaces, given) == (given, [])
 
 
 def test_kinds_that_share_a_name_with_a_cluster_scoped_one_keep_their_namespace() -> None:
@@ -226,7 +227,7 @@ def test_kinds_that_share_a_name_with_a_cluster_scoped_one_keep_their_namespace(
         ("ClusterClass", "cluster.x-k8s.io/v1beta1"),
         ("Cluster", "postgresql.cnpg.io/v1"),
     ):
-        assert apply(n.namespaces, thing(kind, version))[0]["metadata"]["namespace"] == "kasm"
+        assert apply(for_kubernetes.namespaces, thing(kind, version))[0]["metadata"]["namespace"] == "kasm"
 
 
 @pytest.mark.parametrize(("scope", "namespace"), [("Cluster", None), ("Namespaced", "kasm")])
@@ -251,7 +252,7 @@ def test_of_equal_env_and_port_entries_the_last_one_stays_in_every_kind_of_conta
         {"containerPort": 80, "protocol": "TCP", "name": "new"},
     ]
     container = {"name": "c", "env": env, "ports": ports}
-    made, notes = apply(n.list_duplicates, workload(containers=[container], initContainers=[container]))
+    made, notes = apply(for_kubernetes.list_duplicates, workload(containers=[container], initContainers=[container]))
     for name in ("containers", "initContainers"):
         (found,) = made["spec"]["template"]["spec"][name]
         assert found["env"] == env[1:]
@@ -261,7 +262,7 @@ def test_of_equal_env_and_port_entries_the_last_one_stays_in_every_kind_of_conta
 
 def test_equal_service_ports_are_made_one() -> None:
     ports = [{"port": 80, "name": "a"}, {"port": 80, "name": "b", "protocol": "TCP"}, {"port": 80, "protocol": "UDP"}]
-    made, notes = apply(n.list_duplicates, thing("Service", spec={"ports": ports}))
+    made, notes = apply(for_kubernetes.list_duplicates, thing("Service", spec={"ports": ports}))
     assert made["spec"]["ports"] == ports[1:]
     assert notes == ["duplicate list entries, the last one kept: Service x: ports: 80/TCP"]
 
@@ -270,7 +271,7 @@ def test_lists_without_duplicates_entries_without_keys_and_other_kinds_stay() ->
     odd = workload(containers=[{"name": "c", "env": [{"value": "1"}, {"value": "1"}, "text"], "ports": None}, "text"])
     same = [{"name": "A"}, {"name": "A"}]
     for obj in (odd, thing("Thing", "example.com/v1", spec={"env": same, "ports": same}), thing("Service", spec={})):
-        assert apply(n.list_duplicates, obj) == (obj, [])
+        assert apply(for_kubernetes.list_duplicates, obj) == (obj, [])
 
 
 def test_a_cronjob_and_a_bare_pod_are_looked_into() -> None:
@@ -278,10 +279,10 @@ def test_a_cronjob_and_a_bare_pod_are_looked_into() -> None:
     cron = thing(
         "CronJob", "batch/v1", spec={"schedule": "@daily", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
     )
-    made, _ = apply(n.list_duplicates, cron)
+    made, _ = apply(for_kubernetes.list_duplicates, cron)
     assert made["spec"]["schedule"] == "@daily"
     inner = made["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    bare, _ = apply(n.list_duplicates, thing("Pod", spec=pod))
+    bare, _ = apply(for_kubernetes.list_duplicates, thing("Pod", spec=pod))
     for found in (inner, bare["spec"]):
         assert found["containers"][0]["env"] == [{"name": "A", "value": "2"}]
 
@@ -290,7 +291,7 @@ def test_a_cronjob_and_a_bare_pod_are_looked_into() -> None:
 
 
 def test_a_job_is_made_replaceable_and_loses_its_time_to_live() -> None:
-    made, notes = apply(n.jobs, thing("Job", "batch/v1", spec={"ttlSecondsAfterFinished": 60, "template": {}}))
+    made, notes = apply(for_flux.jobs, thing("Job", "batch/v1", spec={"ttlSecondsAfterFinished": 60, "template": {}}))
     assert made == thing("Job", "batch/v1", spec={"template": {}}, annotations={f"{FLUX}/force": "enabled"})
     assert len(notes) == 2
 
@@ -300,7 +301,7 @@ def test_cronjobs_and_jobs_of_other_groups_stay_as_they_are() -> None:
         thing("CronJob", "batch/v1", spec={"jobTemplate": {"spec": {"ttlSecondsAfterFinished": 60}}}),
         thing("Job", "batch.volcano.sh/v1alpha1", spec={"ttlSecondsAfterFinished": 60}),
     ):
-        assert apply(n.jobs, obj) == (obj, [])
+        assert apply(for_flux.jobs, obj) == (obj, [])
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,7 @@ def test_cronjobs_and_jobs_of_other_groups_stay_as_they_are() -> None:
     ids=lambda obj: str(obj["kind"]),
 )
 def test_what_holds_data_or_other_objects_is_never_pruned(obj: Object) -> None:
-    made, _ = apply(n.keep_data, obj)
+    made, _ = apply(for_flux.keep_data, obj)
     assert made["metadata"]["annotations"] == {f"{FLUX}/prune": "disabled"}
     assert made.get("spec") == obj.get("spec")
 
@@ -323,7 +324,7 @@ def test_claims_outlive_their_statefulset_and_other_policies_stay() -> None:
         "volumeClaimTemplates": [{}],
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Delete"},
     }
-    made, _ = apply(n.keep_data, thing("StatefulSet", "apps/v1", spec=spec))
+    made, _ = apply(for_flux.keep_data, thing("StatefulSet", "apps/v1", spec=spec))
     assert made["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Delete"}
     assert made["metadata"]["annotations"] == {f"{FLUX}/prune": "disabled"}
 
@@ -331,18 +332,18 @@ def test_claims_outlive_their_statefulset_and_other_policies_stay() -> None:
 @pytest.mark.parametrize("claims", [None, []])
 def test_a_statefulset_without_claims_stays_as_it_is(claims: Any) -> None:
     obj = thing("StatefulSet", "apps/v1", spec={"volumeClaimTemplates": claims})
-    assert apply(n.keep_data, obj) == (obj, [])
+    assert apply(for_flux.keep_data, obj) == (obj, [])
 
 
 @pytest.mark.parametrize("data", [{"a": "x ${HOME}"}, {"a": "kill $$"}, {"${x}": "y"}, {"l": [{"k": ["$${a}"]}]}])
 def test_text_that_flux_would_substitute_is_kept_from_it(data: Any) -> None:
-    made, _ = apply(n.substitution, {**thing(annotations={"own": "1"}), "data": data})
+    made, _ = apply(for_flux.substitution, {**thing(annotations={"own": "1"}), "data": data})
     assert made["metadata"]["annotations"] == {"own": "1", f"{FLUX}/substitute": "disabled"}
 
 
 def test_text_that_flux_leaves_alone_gets_no_annotation() -> None:
     obj = {**thing(), "data": {"a": "$HOME $(VAR) $1 }{ {$}"}}
-    assert apply(n.substitution, obj) == (obj, [])
+    assert apply(for_flux.substitution, obj) == (obj, [])
 
 
 def test_substitution_sees_what_the_dropped_annotations_no_longer_say() -> None:
@@ -480,10 +481,10 @@ OBJECTS = st.builds(
 @given(OBJECTS)
 @settings(deadline=None, max_examples=100)
 def test_no_normalisation_changes_what_it_is_given(obj: Object) -> None:
-    selected = n.selected_labels([obj])
+    selected = helm_traces.selected_labels([obj])
     for step in n.NORMALISATIONS:
         before = copy.deepcopy(obj)
-        made = step(obj, Context("kasm", {}, *selected))
+        made = step(obj, NormalisationContext("kasm", {}, *selected))
         assert obj == before
         if made is None:
             return

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kasmgen.chart import normalise, profiles, secret_values, values_schema
+from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Chart, Render
@@ -18,8 +20,6 @@ from kasmgen.programs import helm
 from kasmgen.project.config import ChartRef, Environment, Project
 from kasmgen.project.workspace import Workspace
 from kasmgen.repository import scratch
-from kasmgen.steps import clear, normalise, profile, schema
-from kasmgen.tools import charts
 from kasmgen.yaml import mappings
 from kasmgen.yaml.cache import ParseCache
 from kasmgen.yaml.documents import Yaml
@@ -34,7 +34,7 @@ class LoadedChart:
 
     chart: Chart
     defaults: Mapping[str, Yaml]
-    profile: profile.Profile
+    profile: profiles.Profile
     relaxed: tuple[str, ...] = ()
 
 
@@ -92,9 +92,11 @@ class Kitchen:
         return loaded
 
     def _load(self, source: str, folder: str) -> LoadedChart:
-        chart = charts.snapshot(charts.locate(source, self.root), self.directory / folder / "chart")
-        relaxed = charts.rewrite_schemas(chart, schema.relax)
-        return LoadedChart(chart, charts.defaults(chart), profile.for_chart(chart), relaxed)
+        chart = sources_directory.snapshot(
+            sources_directory.locate(source, self.root), self.directory / folder / "chart"
+        )
+        relaxed = sources_directory.rewrite_schemas(chart, values_schema.relax)
+        return LoadedChart(chart, sources_directory.defaults(chart), profiles.for_chart(chart), relaxed)
 
 
 @contextmanager
@@ -140,7 +142,7 @@ def refuse_written_secrets(
     """The same for a chart without a profile, which has to be tried. Raises SecretError."""
     file, own = _inputs(project, environment)[-1]
     if own and not loaded.profile.chart_names:
-        found = clear.written_secrets(own, loaded.defaults, attempt(run, loaded, project, environment))
+        found = secret_values.written_secrets(own, loaded.defaults, attempt(run, loaded, project, environment))
         _refuse(file, [".".join(path) for path in found])
 
 

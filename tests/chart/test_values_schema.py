@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from kasmgen.steps import schema
+from kasmgen.chart import values_schema
 
 
 def required(*keys: str, **properties: Any) -> dict[str, Any]:
@@ -21,14 +21,14 @@ def required(*keys: str, **properties: Any) -> dict[str, Any]:
 def test_only_keys_that_the_defaults_leave_null_are_no_longer_required() -> None:
     given_schema = required("a", "b", "c", a={"type": "integer"}, sub=required("d", "e"))
     before = copy.deepcopy(given_schema)
-    relaxed, dropped = schema.relax(given_schema, {"a": None, "b": 1, "sub": {"d": None, "e": ""}})
+    relaxed, dropped = values_schema.relax(given_schema, {"a": None, "b": 1, "sub": {"d": None, "e": ""}})
     assert relaxed == required("b", "c", a={"type": "integer"}, sub=required("e"))
     assert dropped == ("a", "sub.d")
     assert given_schema == before
 
 
 def test_a_key_that_the_defaults_do_not_have_stays_required() -> None:
-    assert schema.relax(required("host"), {}) == (required("host"), ())
+    assert values_schema.relax(required("host"), {}) == (required("host"), ())
 
 
 @pytest.mark.parametrize("pointer", ["#/$defs/part", "#/definitions/a~1b~0c%25", "#/allOf/0"])
@@ -40,7 +40,7 @@ def test_references_into_the_schema_are_followed(pointer: str) -> None:
         "allOf": [{"type": "object", **copy.deepcopy(part)}],
         "properties": {"x": {"$ref": pointer}},
     }
-    relaxed, dropped = schema.relax(root, {"x": {"n": None}})
+    relaxed, dropped = values_schema.relax(root, {"x": {"n": None}})
     assert dropped == ("x.n",)
     assert Draft7Validator(relaxed).is_valid({"x": {}, "n": 1})
 
@@ -48,16 +48,16 @@ def test_references_into_the_schema_are_followed(pointer: str) -> None:
 def test_all_of_is_entered_and_one_of_is_not() -> None:
     one_of = [{"required": ["existing"]}, {"required": ["password"]}]
     values = {"existing": None, "password": None, "n": None}
-    relaxed, dropped = schema.relax({"allOf": [required("n")], "oneOf": one_of}, values)
+    relaxed, dropped = values_schema.relax({"allOf": [required("n")], "oneOf": one_of}, values)
     assert relaxed == {"allOf": [required()], "oneOf": one_of}
     assert dropped == ("n",)
 
 
 def test_alternatives_that_ask_for_one_of_several_keys_mean_it() -> None:
     alternatives = {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}
-    assert schema.relax(alternatives, {"a": None, "b": None}) == (alternatives, ())
+    assert values_schema.relax(alternatives, {"a": None, "b": None}) == (alternatives, ())
     optional = {"anyOf": [{"type": "null"}, required("n", n={"type": "integer"})]}
-    assert schema.relax(optional, {"n": None})[1] == ("n",)
+    assert values_schema.relax(optional, {"n": None})[1] == ("n",)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_alternatives_that_ask_for_one_of_several_keys_mean_it() -> None:
     ],
 )
 def test_what_is_no_proper_schema_is_left_as_it_is(odd: Any) -> None:
-    assert schema.relax(odd, {"x": None}) == (odd, ())
+    assert values_schema.relax(odd, {"x": None}) == (odd, ())
 
 
 def test_references_in_circles_and_trees_of_them_end_soon() -> None:
@@ -92,7 +92,7 @@ def test_references_in_circles_and_trees_of_them_end_soon() -> None:
     for _ in range(100):
         defaults = {"n": None, "s": defaults}
     began = time.monotonic()
-    _, dropped = schema.relax({"$defs": {"part": part}, "$ref": "#/$defs/part"}, defaults)
+    _, dropped = values_schema.relax({"$defs": {"part": part}, "$ref": "#/$defs/part"}, defaults)
     assert dropped[0] == "n"
     assert time.monotonic() - began < 10
 
@@ -120,7 +120,7 @@ SCHEMAS = st.recursive(
 @given(SCHEMAS, st.dictionaries(KEYS, VALUES, max_size=3), VALUES)
 @settings(deadline=None, max_examples=120)
 def test_what_fitted_before_fits_still(given_schema: Any, defaults: Any, value: Any) -> None:
-    relaxed, dropped = schema.relax(given_schema, defaults)
+    relaxed, dropped = values_schema.relax(given_schema, defaults)
     if Draft7Validator(given_schema).is_valid(value):
         assert Draft7Validator(relaxed).is_valid(value)
     if not dropped:

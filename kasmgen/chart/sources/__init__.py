@@ -1,0 +1,1 @@
+"""Where a chart comes from: one module per kind of source."""
