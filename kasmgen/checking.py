@@ -11,23 +11,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from kasmgen import examine, history, overlays, survey
+from kasmgen import examine, history, survey
 from kasmgen.chart import render
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.examine import Examined
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
+from kasmgen.overlay import assemble
+from kasmgen.overlay import base as overlay_base
 from kasmgen.project import config, workspace
 from kasmgen.project.config import CheckOff
 from kasmgen.project.workspace import Workspace
 from kasmgen.repository import git, scratch
+from kasmgen.review import compare_builds
+from kasmgen.review.risks import Context, assess
 from kasmgen.secrets.plan import Sources
-from kasmgen.steps import layout
 from kasmgen.steps.checks import builds, certs, changes, flux, generated, leaks, references, schemas
 from kasmgen.steps.checks.rule import Finding, run
-from kasmgen.steps.review import compare_builds
-from kasmgen.steps.risks import Context, assess
 from kasmgen.survey import Survey
 
 Progress = Callable[[str], None]
@@ -152,15 +153,15 @@ class _Round:
         if self.settings.history:
             yield from self._changes(results)
 
-    def _job(self) -> overlays.Job:
+    def _job(self) -> assemble.Job:
         project = self.space.project
         loaded = self.kitchen.chart(project.chart)
         base = render.render_base(self.kitchen, loaded, project)
-        files = layout.base(base.objects, str(loaded.chart))
+        files = overlay_base.base(base.objects, str(loaded.chart))
         scratch.write_tree(self.kitchen.directory / "build", files)
-        return overlays.Job(self.kitchen, self.space, base, files, self.settings.sources, lambda _: False)
+        return assemble.Job(self.kitchen, self.space, base, files, self.settings.sources, lambda _: False)
 
-    def _examined(self, job: overlays.Job, progress: Progress) -> list[Examined]:
+    def _examined(self, job: assemble.Job, progress: Progress) -> list[Examined]:
         def one(name: str) -> Examined:
             result = examine.environment(job, self.space.environments[name])
             progress(name)
@@ -170,7 +171,7 @@ class _Round:
 
     # --- generated files ---
 
-    def _generated(self, job: overlays.Job, results: Mapping[str, Examined]) -> generated.Generated:
+    def _generated(self, job: assemble.Job, results: Mapping[str, Examined]) -> generated.Generated:
         planned = dict(job.base_files)
         for result in results.values():
             planned |= result.planned or {}

@@ -426,21 +426,21 @@ def diff(
     with printing.progress(settings, "environments", 100) as step:
         found = _command("diff").run(_start(settings), arguments, step)
     if output == "text":
-        from kasmgen.report import text
+        from kasmgen.review.formats import text as formats_text
 
         colour = settings.color and sys.stdout.isatty()
-        shown = text.render(found, colour=colour, full=full)
+        shown = formats_text.render(found, colour=colour, full=full)
         if sys.stdout.isatty() and not no_pager:
             os.environ.setdefault("LESS", "FRX")
             click.echo_via_pager(shown, color=colour)
         else:
             printing.out(shown.rstrip("\n"))
     elif output == "markdown":
-        from kasmgen.report import markdown
+        from kasmgen.review.formats import markdown
 
         printing.out(markdown.render(found, max_bytes).rstrip("\n"))
     else:
-        form = importlib.import_module(f"kasmgen.report.{'html' if output == 'html' else 'jsonout'}")
+        form = importlib.import_module(f"kasmgen.review.formats.{'html' if output == 'html' else 'json'}")
         printing.out(form.render(found).rstrip("\n"))
     if found.failed:
         names = ", ".join(item.name for item in found.environments if item.state == "failed")

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
-from kasmgen import overlays, pipeline, verify
+from kasmgen import pipeline
 from kasmgen.chart import render as chart_render
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
+from kasmgen.overlay import assemble, verify
 from kasmgen.project.workspace import EnvironmentFiles
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import rollout, seal, sealed_file, supplied
@@ -41,12 +42,12 @@ class Examined:
     external: frozenset[str] = frozenset()
 
 
-def environment(job: overlays.Job, files: EnvironmentFiles) -> Examined:
+def environment(job: assemble.Job, files: EnvironmentFiles) -> Examined:
     """The environment, examined. Raises ToolError if a program is missing."""
     failures: dict[str, KasmgenError] = {}
     planned: dict[str, bytes] | None = None
     plans: list[Plan] = []
-    overlay: overlays.Overlay | None = None
+    overlay: assemble.Overlay | None = None
     try:
         render, plans, secrets = _rendered(job, files)
     except KasmgenError as error:
@@ -70,7 +71,7 @@ def environment(job: overlays.Job, files: EnvironmentFiles) -> Examined:
     )
 
 
-def _external(job: overlays.Job, files: EnvironmentFiles) -> frozenset[str]:
+def _external(job: assemble.Job, files: EnvironmentFiles) -> frozenset[str]:
     """Names of Secrets that environment.yaml says are put into the cluster by others."""
     project, environment = job.workspace.project, files.environment
     roles = {role for role, how in environment.certificates.items() if how.source == "existing"}
@@ -88,7 +89,7 @@ def _external(job: overlays.Job, files: EnvironmentFiles) -> frozenset[str]:
 _Rendered: TypeAlias = tuple[Render, list[Plan], dict[str, bytes]]
 
 
-def _rendered(job: overlays.Job, files: EnvironmentFiles) -> _Rendered:
+def _rendered(job: assemble.Job, files: EnvironmentFiles) -> _Rendered:
     """The render, what would happen to each Secret, and the sealed files that stay."""
     project, environment = job.workspace.project, files.environment
     loaded = job.run.chart(environment.chart or project.chart)
@@ -110,13 +111,13 @@ def _rendered(job: overlays.Job, files: EnvironmentFiles) -> _Rendered:
 
 
 def _planned(
-    job: overlays.Job,
+    job: assemble.Job,
     files: EnvironmentFiles,
     render: Render,
     plans: Sequence[Plan],
     secrets: Mapping[str, bytes],
     failures: dict[str, KasmgenError],
-) -> tuple[dict[str, bytes] | None, overlays.Overlay | None]:
+) -> tuple[dict[str, bytes] | None, assemble.Overlay | None]:
     if any(plan.action != "keep" for plan in plans):
         # What sealing would make is known only once it is made, and patches depend on it.
         return None, None
@@ -124,7 +125,7 @@ def _planned(
     want = {key: rollout.mark_secrets(item.object, revisions) for key, item in render.objects.items()}
     loaded = job.run.chart(files.environment.chart or job.workspace.project.chart)
     try:
-        overlay = overlays.prove(job, files, want, secrets, str(loaded.chart))
+        overlay = assemble.prove(job, files, want, secrets, str(loaded.chart))
     except (InputError, ToolError, SecretError) as error:
         failures["build"] = error
         return None, None
@@ -140,7 +141,7 @@ def _revisions(secrets: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
     return {(item.namespace, item.name): sealed_file.revision(secrets[path]) for path, item in found.items()}
 
 
-def _on_disk(job: overlays.Job, planned: Mapping[str, bytes]) -> bool:
+def _on_disk(job: assemble.Job, planned: Mapping[str, bytes]) -> bool:
     """Whether the overlay and the base stand on disk as planned, so that what was built is what Flux builds."""
     root = job.workspace.root
     wanted = {**job.base_files, **planned}
@@ -155,7 +156,7 @@ def _content(place: Path) -> bytes | None:
 
 
 def _build_disk(
-    job: overlays.Job, files: EnvironmentFiles, failures: dict[str, KasmgenError]
+    job: assemble.Job, files: EnvironmentFiles, failures: dict[str, KasmgenError]
 ) -> Mapping[ResourceId, Object]:
     """What the overlay builds to as it stands on disk; {} if it does not."""
     if files.kustomization is None:
@@ -184,7 +185,7 @@ def _mapping(text: str | None, path: str) -> dict[str, documents.Yaml]:
     return value if isinstance(value, dict) else {}
 
 
-def _patch_files(job: overlays.Job, files: EnvironmentFiles, listed: Mapping[str, documents.Yaml]) -> dict[str, bytes]:
+def _patch_files(job: assemble.Job, files: EnvironmentFiles, listed: Mapping[str, documents.Yaml]) -> dict[str, bytes]:
     """Path as the kustomization has it -> content, of every patch file."""
     root = job.workspace.root / files.environment.directory
     paths = [entry.get("path") for entry in _entries(listed.get("patches"))]

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import verify
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import paths
+from kasmgen.overlay import verify
 from kasmgen.repository import git, objects, scratch
 from kasmgen.steps.checks import leaks
 from kasmgen.yaml.cache import ParseCache

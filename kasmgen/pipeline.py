@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from kasmgen import overlays, verify
 from kasmgen.chart import render
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
 from kasmgen.layout import paths
+from kasmgen.overlay import assemble, verify
+from kasmgen.overlay import base as overlay_base
 from kasmgen.programs import kustomize
 from kasmgen.project import config
 from kasmgen.project.config import Environment, Project
@@ -29,7 +30,6 @@ from kasmgen.secrets import sops_config as secrets_sops_config
 from kasmgen.secrets.plan import Plan, Sources
 from kasmgen.secrets.required import WantedSecret
 from kasmgen.secrets.supplied import Brought
-from kasmgen.steps import layout
 
 Progress = Callable[[str], None]
 
@@ -117,7 +117,7 @@ def _certificate(pem: bytes | None, how: config.CertificateInput) -> certificate
     return certificates.like(pem, key_type=how.key_type or "", days=how.days or 0)
 
 
-def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brought) -> EnvironmentResult:
+def build_environment(job: assemble.Job, files: EnvironmentFiles, passed: Brought) -> EnvironmentResult:
     """Everything below `overlays/<env>/` and `clusters/<env>/`, proved to build what Helm would install."""
     project, environment = job.workspace.project, files.environment
     loaded = job.run.chart(environment.chart or project.chart)
@@ -131,7 +131,7 @@ def build_environment(job: overlays.Job, files: EnvironmentFiles, passed: Brough
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
     revisions = _revisions({**others, **secrets})
     want = {key: rollout.mark_secrets(item.object, revisions) for key, item in first.objects.items()}
-    overlay = overlays.exact(job, files, want, {**others, **secrets}, str(loaded.chart))
+    overlay = assemble.exact(job, files, want, {**others, **secrets}, str(loaded.chart))
     cluster = flux.files(project, environment, job.workspace.prefix, str(loaded.chart))
     return EnvironmentResult(
         name=environment.name,
@@ -152,7 +152,7 @@ def _left_over(others: Mapping[str, bytes]) -> list[str]:
 
 
 def _plan_secrets(
-    job: overlays.Job, files: EnvironmentFiles, passed: Brought, needed: Sequence[WantedSecret]
+    job: assemble.Job, files: EnvironmentFiles, passed: Brought, needed: Sequence[WantedSecret]
 ) -> tuple[list[Plan], dict[ResourceId, dict[str, Secret]]]:
     environment = files.environment
     if passed.registry:
@@ -210,12 +210,12 @@ def build(
     base = render.render_base(run, loaded, project)
     if base.secrets:
         render.refuse_written_secrets(run, loaded, project, None)
-    base_files = layout.base(base.objects, str(loaded.chart))
+    base_files = overlay_base.base(base.objects, str(loaded.chart))
     if names:
         scratch.write_tree(run.directory / "build", base_files)
     else:
         prove_base(run, base, base_files)
-    job = overlays.Job(run, workspace, base, base_files, sources, committed)
+    job = assemble.Job(run, workspace, base, base_files, sources, committed)
 
     def one(name: str) -> EnvironmentResult:
         result = build_environment(job, workspace.environments[name], (passed or {}).get(name, Brought()))

@@ -150,7 +150,7 @@ def outcome(settings: Settings, done: Outcome, output: str) -> None:
     say(settings, done.summary, "good")
     if done.commit:
         # Imported here: it knows all words of a report.
-        from kasmgen.report import words
+        from kasmgen.review.formats import words
 
         say(settings, f"committed {done.commit[:12]}: {words.count(done.files, 'file')}", "dim")
     if done.next_steps and not settings.quiet:

@@ -11,8 +11,8 @@ from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
 from kasmgen.project import workspace
-from kasmgen.report import words
 from kasmgen.repository import git, publish
+from kasmgen.review.formats import words
 from kasmgen.steps import pipelines
 
 

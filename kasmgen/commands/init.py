@@ -20,13 +20,13 @@ from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
+from kasmgen.overlay import base as overlay_base
 from kasmgen.programs import age as programs_age
 from kasmgen.project import config
 from kasmgen.project.config import ChartRef, Project
 from kasmgen.project.workspace import read_bytes, read_text
 from kasmgen.repository import git, publish
 from kasmgen.secrets import sops_config
-from kasmgen.steps import layout
 from kasmgen.yaml.documents import Yaml
 
 
@@ -154,7 +154,7 @@ def _publish(
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project, request)
         base = render.render_base(run, loaded, project)
-        base_files = layout.base(base.objects, str(loaded.chart))
+        base_files = overlay_base.base(base.objects, str(loaded.chart))
         pipeline.prove_base(run, base, base_files)
     ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
     tree = {

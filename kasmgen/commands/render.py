@@ -14,11 +14,11 @@ from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
+from kasmgen.overlay import files_read
 from kasmgen.project.config import ChartRef
 from kasmgen.project.workspace import Workspace, load, read_text
 from kasmgen.repository import git, objects, publish
 from kasmgen.secrets import key_pool
-from kasmgen.steps import closure
 from kasmgen.yaml import roundtrip
 
 
@@ -143,7 +143,7 @@ def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collecti
     for name in names:
         directory = workspace.in_repo(f"{paths.OVERLAYS}/{name}")
         text = workspace.environments[name].kustomization or ""
-        missing = [path for path in closure.named(directory, text, files) if path not in held]
+        missing = [path for path in files_read.named(directory, text, files) if path not in held]
         if missing:
             raise RepositoryError(
                 f"{directory}/kustomization.yaml names files that are in no commit, so Flux could not build it: "

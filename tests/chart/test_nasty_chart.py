@@ -16,9 +16,9 @@ from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Chart, Object, Render, ResourceId
+from kasmgen.overlay import kustomize_limits
 from kasmgen.programs import helm
-from kasmgen.steps import limits
-from tests.tools.test_patch_kustomize import must_be_exact
+from tests.overlay.test_patch_kustomize import must_be_exact
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
 TOKEN = {"token": "given"}
@@ -136,14 +136,14 @@ def test_any_environment_is_exactly_what_helm_would_install(
 
 
 def test_nothing_in_it_but_empty_annotations_is_beyond_kustomize() -> None:
-    found = [d for item in rendered({}).objects.values() for d in limits.find(item.object)]
+    found = [d for item in rendered({}).objects.values() for d in kustomize_limits.find(item.object)]
     assert {(d.id.kind, d.path) for d in found} <= {("ServiceAccount", "/metadata/annotations")}
 
 
 def test_what_kustomize_would_change_is_named_before_it_is_built() -> None:
     render = rendered({"forbidden": {"nextLine": True}})
     texts = find(render, "ConfigMap", "nasty-texts")
-    (one,) = limits.find(texts)
+    (one,) = kustomize_limits.find(texts)
     assert (one.id, one.path) == (ResourceId("ConfigMap", "kasm", "nasty-texts"), "/data/next-line")
     assert "U+0085" in one.detail
     with pytest.raises(AssertionError, match="next-line"):

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from kasmgen.commands import diff
-from kasmgen.report import html, jsonout, markdown, text
+from kasmgen.review.formats import html as formats_html
+from kasmgen.review.formats import json as formats_json
+from kasmgen.review.formats import markdown
+from kasmgen.review.formats import text as formats_text
 from tests.e2e.conftest import Machine, make_machine
 
 PROJECT = "apiVersion: kasmgen.dev/v1\nkind: Project\n"
@@ -61,10 +64,10 @@ def in_every_format(machine: Machine, *arguments: str) -> dict[str, str]:
     """The report of `kasmgen diff ARGUMENTS` in all formats, made from one comparison."""
     report = diff.run(machine.root, arguments)
     return {
-        "text": text.render(report),
+        "text": formats_text.render(report),
         "markdown": markdown.render(report),
-        "html": html.render(report),
-        "json": jsonout.render(report),
+        "html": formats_html.render(report),
+        "json": formats_json.render(report),
     }
 
 

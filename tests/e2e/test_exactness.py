@@ -17,17 +17,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kasmgen import overlays
 from kasmgen.chart import render
 from kasmgen.errors import KasmgenError
 from kasmgen.kubernetes.resources import Render
+from kasmgen.overlay import assemble
+from kasmgen.overlay import base as overlay_base
 from kasmgen.programs import kustomize
 from kasmgen.project.config import ChartRef, Environment, Project
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git, scratch
 from kasmgen.secrets import certificates
 from kasmgen.secrets.plan import Sources
-from kasmgen.steps import layout
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
 UPSTREAM_LIKE = Path(__file__).parent.parent / "charts" / "upstream-like"
@@ -125,16 +125,16 @@ def prove(run: render.Kitchen, project: Project, environment: Environment) -> tu
     namespace = render.namespace_of(project, environment)
     values = render.render_values(loaded, project, environment)
     want, _ = render.render(run, loaded, project.release, namespace, values)
-    base_files = layout.base(base.objects, str(loaded.chart))
+    base_files = overlay_base.base(base.objects, str(loaded.chart))
     out = run.directory / "build"
     for stale in sorted(out.rglob("*"), reverse=True):
         stale.unlink() if stale.is_file() else stale.rmdir()
     scratch.write_tree(out, base_files)
     workspace = Workspace(git.Repository(run.root, run.root), run.root, "", project, b"")
     sources = Sources(os.urandom, certificates.new_key, certificates.new_serial, datetime.now(UTC))
-    job = overlays.Job(run, workspace, base, base_files, sources, lambda _: False)
+    job = assemble.Job(run, workspace, base, base_files, sources, lambda _: False)
     objects = {key: item.object for key, item in want.objects.items()}
-    files = overlays.exact(job, EnvironmentFiles(environment), objects, {}, "test 1")
+    files = assemble.exact(job, EnvironmentFiles(environment), objects, {}, "test 1")
     scratch.write_tree(out, files)
     built = kustomize.build(kustomize.locate(), out / environment.directory)
     added = {(obj["kind"], obj["metadata"]["name"]) for obj in built} - {(k.kind, k.name) for k in objects}

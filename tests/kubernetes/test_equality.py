@@ -9,7 +9,7 @@ import pytest
 
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import ResourceId
-from kasmgen.steps import limits
+from kasmgen.overlay import kustomize_limits
 
 ID = ResourceId("ConfigMap", "kasm", "c")
 
@@ -116,9 +116,9 @@ def object_with(**parts: Any) -> Any:
     ],
 )
 def test_what_kustomize_cannot_carry_is_named(obj: Any, path: str) -> None:
-    assert [d.path for d in limits.find(obj)] == [path]
+    assert [d.path for d in kustomize_limits.find(obj)] == [path]
 
 
 def test_an_ordinary_object_has_nothing_that_kustomize_cannot_carry() -> None:
     text = "\ttab, \u00a0, 漢字, \U0001f511, ${x}\r\n" + "long " * 10_000
-    assert limits.find(object_with(data={"a": text}, metadata={"annotations": {"a": "1"}})) == []
+    assert kustomize_limits.find(object_with(data={"a": text}, metadata={"annotations": {"a": "1"}})) == []

@@ -10,6 +10,8 @@ import pytest
 from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes.resources import by_id
 from kasmgen.layout import marks
+from kasmgen.review import compare_builds
+from kasmgen.review.risks import Context, assess
 from kasmgen.secrets import certificates
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.recipients import Recipients
@@ -17,8 +19,6 @@ from kasmgen.secrets.sealed_file import Sealed
 from kasmgen.steps.checks import builds, certs, changes, flux, generated, hygiene
 from kasmgen.steps.checks.builds import Built
 from kasmgen.steps.checks.rule import Rule, run
-from kasmgen.steps.review import compare_builds
-from kasmgen.steps.risks import Context, assess
 from kasmgen.yaml.documents import load
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.steps import kustomization
+from kasmgen.overlay import kustomization as overlay_kustomization
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
@@ -69,7 +69,7 @@ class _Patch:
 def _own_patches(built: Built) -> Iterator[_Patch]:
     listed = built.kustomization.get("patches")
     for number, entry in enumerate(listed if isinstance(listed, list) else (), 1):
-        if not isinstance(entry, dict) or kustomization.is_ours(entry.get("path"), built.kept):
+        if not isinstance(entry, dict) or overlay_kustomization.is_ours(entry.get("path"), built.kept):
             continue
         path = entry.get("path")
         name = str(path) if path else f"inline patch {number}"

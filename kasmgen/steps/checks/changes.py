@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kasmgen.layout import paths
+from kasmgen.review.changes import ObjectChange
 from kasmgen.steps.checks.rule import ERROR, WARNING, Hit, Rule, Severity
-from kasmgen.steps.review.changes import ObjectChange
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""An environment's overlay: the patches that make it of the base, and the proof that they do."""

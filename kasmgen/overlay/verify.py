@@ -1,0 +1,83 @@
+"""The proof before every commit: the real kustomize builds what Helm would install."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from kasmgen.errors import InputError, KasmgenError, ToolError
+from kasmgen.kubernetes import equality
+from kasmgen.kubernetes.resources import Object, ResourceId, by_id
+from kasmgen.layout import paths
+from kasmgen.overlay import kustomize_limits
+from kasmgen.programs import kustomize
+from kasmgen.repository.scratch import write_tree
+from kasmgen.yaml.cache import ParseCache
+
+
+def build(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+    """What kustomize makes of a directory below `root`, by identity."""
+    text = kustomize.build_text(kustomize.locate(), root / directory)
+    return by_id(document.value for document in cache.load_stream(text, f"the build of {directory}"))
+
+
+def without_secrets(objects: Mapping[ResourceId, Object], apart: Iterable[ResourceId] = ()) -> dict[ResourceId, Object]:
+    """The objects that have to be exactly what Helm would install."""
+    skipped = set(apart)
+    return {key: obj for key, obj in objects.items() if (key.kind, key.group) != ("Secret", "") and key not in skipped}
+
+
+def inexact(want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> frozenset[ResourceId]:
+    """Identities of the objects that are not as they must be, missing or too many."""
+    return frozenset(
+        key
+        for key in want.keys() | got.keys()
+        if key not in want or key not in got or not equality.equal(want[key], got[key])
+    )
+
+
+def demand_carried(where: str, places: Sequence[equality.Difference]) -> None:
+    """Raise InputError that names the places which kustomize cannot carry, if there are any."""
+    if places:
+        raise InputError(
+            f"{where}: the chart renders what Flux (kustomize) cannot carry: {_few(places)}",
+            hint="change it in the chart or its values; data of any kind fits into binaryData (base64)",
+        )
+
+
+def _few(found: Sequence[equality.Difference]) -> str:
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return "; ".join(str(item) for item in found[:5]) + more
+
+
+def demand_exact(where: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
+    """Raise KasmgenError that names object and path of the first differences, if there are any."""
+    found = equality.differences(want, got)
+    if not found:
+        return
+    raise KasmgenError(
+        f"{where}: what kustomize builds is not what Helm would install: {_few(found)}",
+        hint="nothing was written; please report this with the chart and its values",
+    )
+
+
+def prove_base(root: Path, files: Mapping[str, bytes], want: Mapping[ResourceId, Object], cache: ParseCache) -> None:
+    """Write the files of a base below `root` and build it, where no environment that stands on it is built.
+
+    Raises InputError that names what kustomize cannot carry, KasmgenError if the build is not `want`.
+    """
+    where = "the base"
+    demand_carried(where, [place for obj in want.values() for place in kustomize_limits.find(obj)])
+    write_tree(root, files)
+    demand_exact(where, want, build(root, paths.BASE, cache))
+
+
+def demand_builds(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+    """As `build`, but InputError if the overlay does not build with what people have in it."""
+    try:
+        return build(root, directory, cache)
+    except ToolError as error:
+        raise InputError(
+            f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",
+            hint=f"correct them, or see `kustomize build {directory}`",
+        ) from None

@@ -1,0 +1,125 @@
+"""What changes between two sides, environment by environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from kasmgen import review
+from kasmgen.errors import InputError, KasmgenError
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.review import ObjectChange, risks, sides
+from kasmgen.review.sides import Overlay, Side
+from kasmgen.yaml.cache import ParseCache
+
+Build = Mapping[ResourceId, Object]
+
+
+@dataclass
+class Comparison:
+    """Two sides, and what is found out about their environments."""
+
+    old: Side
+    new: Side
+    progress: Callable[[str], None]
+    failed: dict[str, str] = field(default_factory=dict)
+    cache: ParseCache = field(default_factory=ParseCache)
+    known: set[str] = field(default_factory=set, repr=False)
+    builders: Executor = field(init=False)
+    ahead: dict[str, Future[Build]] = field(default_factory=dict, init=False, repr=False)
+
+    def report(self, names: Sequence[str]) -> review.Report:
+        """What changes in these environments; those that cannot be built are named as failed."""
+        before, after = self._overlays(self.old, names), self._overlays(self.new, names)
+        changes: dict[str, tuple[ObjectChange, ...]] = dict.fromkeys(names, ())
+
+        def one(name: str) -> None:
+            with self._recording(name):
+                changes[name] = self._changes(before.get(name), after.get(name))
+            self.progress(name)
+
+        workers = (os.cpu_count() or 2) + 1
+        with ThreadPoolExecutor(workers) as self.builders, ThreadPoolExecutor(workers) as pool:
+            self._write(self.old, before)
+            for name in list(before)[:workers]:
+                # Builds that can run while the other side is written; a few, for what they make takes memory.
+                if name not in self.failed and not _alike(before[name], after.get(name)):
+                    self.ahead[name] = self.builders.submit(self._built, self.old, before[name])
+            self._write(self.new, after)
+            for side in (self.old, self.new):
+                self.known |= review.known_values(side.clear_secrets(self.cache))
+            list(pool.map(one, [name for name in names if name not in self.failed]))
+        return review.group(
+            changes,
+            added=after.keys() - before.keys(),
+            removed=before.keys() - after.keys(),
+            failed=self.failed,
+            base=self.old.files.label,
+            head=self.new.files.label,
+            known=self.known,
+        )
+
+    def _overlays(self, side: Side, names: Sequence[str]) -> dict[str, Overlay]:
+        """The environments that a side has."""
+        side.ready()
+        found: dict[str, Overlay] = {}
+        for name in names:
+            if side.has(name):
+                with self._recording(name), _naming(side):
+                    found[name] = side.overlay(name)
+        return found
+
+    def _write(self, side: Side, found: Mapping[str, Overlay]) -> None:
+        """Make a side's environments ready to be built."""
+        try:
+            side.write(found.values())
+        except KasmgenError:
+            # One of them is too much or cannot be written; the others need not suffer for it.
+            for name, overlay in found.items():
+                with self._recording(name), _naming(side):
+                    side.write([overlay])
+
+    def _changes(self, old: Overlay | None, new: Overlay | None) -> tuple[ObjectChange, ...]:
+        if new is not None and _alike(old, new):
+            # Built all the same: that nothing changes is not to be said of what does not build.
+            if self.new.generates_secrets(new):
+                self._built(self.new, new)
+                return ()
+            with _naming(self.new):
+                self.new.demand_builds(new, self.cache)
+            return ()
+        now = self.builders.submit(self._built, self.new, new)
+        ahead = self.ahead.pop(old.name, None) if old else None
+        was = (ahead or self.builders.submit(self._built, self.old, old)).result()
+        return risks.assess(review.compare_builds(was, now.result()), risks.Context(was, now.result()))
+
+    def _built(self, side: Side, overlay: Overlay | None) -> Build:
+        if overlay is None:
+            return {}
+        with _naming(side):
+            built = side.build(overlay, self.cache)
+        # Values may stand elsewhere, in an environment without changes or beside one that does not build.
+        self.known |= review.known_values(built.values())
+        return built
+
+    @contextmanager
+    def _recording(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except KasmgenError as error:
+            self.failed[name] = sides.reason(error)
+
+
+def _alike(old: Overlay | None, new: Overlay | None) -> bool:
+    return old is not None and new is not None and old.digest == new.digest
+
+
+@contextmanager
+def _naming(side: Side) -> Iterator[None]:
+    try:
+        yield
+    except KasmgenError as error:
+        raise InputError(f"at {side.files.label}: {error.message}") from None

@@ -1,1 +1,0 @@
-"""One module per program or library outside kasmgen. They import only the ground, never a step."""
