@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from kasmgen import errors
+from kasmgen.check import table
 from kasmgen.cli import PROGRAM, cli
-from kasmgen.steps import checks
 
 HERE = Path(__file__).parent
 
@@ -52,7 +52,7 @@ def reference() -> str:
 
 def pages() -> dict[Path, str]:
     """Path -> content of every generated page."""
-    return {HERE / "reference.md": reference(), HERE / "checks.md": checks.documentation()}
+    return {HERE / "reference.md": reference(), HERE / "checks.md": table.documentation()}
 
 
 def main(arguments: list[str]) -> int:

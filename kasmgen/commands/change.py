@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kasmgen import __version__
+from kasmgen.build import Result
 from kasmgen.kubernetes.resources import Chart
-from kasmgen.pipeline import Result
 from kasmgen.programs import helm, kustomize, sops
 from kasmgen.project import workspace as workspaces
 from kasmgen.project.workspace import Workspace

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from kasmgen.check import reporters, results
+from kasmgen.check.results import Report
+from kasmgen.check.table import RULES
 from kasmgen.errors import InputError
-from kasmgen.steps.checks import formats, report
-from kasmgen.steps.checks.report import Report
-from kasmgen.steps.checks.table import RULES
 
 if TYPE_CHECKING:
-    from kasmgen import checking
+    from kasmgen.check import run as check_run
 
 Progress = Callable[[str], None]
 
@@ -43,16 +43,16 @@ class Request:
 def run(start: Path, request: Request, progress: Progress = lambda _: None) -> Report:
     """What the rules find. Raises KasmgenError where there is nothing to check, or a program is missing."""
     if request.staged:
-        from kasmgen import staged
+        from kasmgen.check import index
 
-        project, findings = staged.check(start)
+        project, findings = index.check(start)
         environments = sorted({finding.environment for finding in findings} - {""})
-        return report.report(findings, project.checks_off, RULES, environments)
+        return results.report(findings, project.checks_off, RULES, environments)
     # Imported here: a hook before every commit has no time for what rendering needs.
-    from kasmgen import checking
+    from kasmgen.check import run as check_run
 
-    checked = checking.check(start, lambda known: _select(known, request.environments), _settings(request), progress)
-    return report.report(checked.findings, checked.off, RULES, checked.environments, checked.skipped)
+    checked = check_run.check(start, lambda known: _select(known, request.environments), _settings(request), progress)
+    return results.report(checked.findings, checked.off, RULES, checked.environments, checked.skipped)
 
 
 def _select(known: Iterable[str], names: Sequence[str]) -> list[str]:
@@ -66,11 +66,11 @@ def _select(known: Iterable[str], names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names)) or there
 
 
-def _settings(request: Request) -> checking.Settings:
-    from kasmgen import checking
+def _settings(request: Request) -> check_run.Settings:
+    from kasmgen.check import run as check_run
     from kasmgen.commands import change
 
-    return checking.Settings(
+    return check_run.Settings(
         change.sources(_no_key),
         request.days,
         request.kubernetes_version,
@@ -87,4 +87,4 @@ def _no_key(key_type: str) -> NoReturn:
 
 def write(found: Report, format_: str) -> str:
     """The report in one of `formats.FORMATS`."""
-    return formats.FORMATS[format_](found, RULES)
+    return reporters.FORMATS[format_](found, RULES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kasmgen import __version__
-from kasmgen.commands import change
+from kasmgen.commands import change, ci_pipelines
 from kasmgen.commands.change import Options, Outcome
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
@@ -13,7 +13,6 @@ from kasmgen.layout import marks
 from kasmgen.project import workspace
 from kasmgen.repository import git, publish
 from kasmgen.review.formats import words
-from kasmgen.steps import pipelines
 
 
 def run(start: Path, platform: str, options: Options) -> Outcome:
@@ -49,10 +48,10 @@ def run(start: Path, platform: str, options: Options) -> Outcome:
 def _pipeline(repo: git.Repository, project: str, platform: str) -> tuple[Tree, tuple[str, ...]]:
     """The files, and what people have to do themselves."""
     if platform == "github":
-        return pipelines.github(project, git.branch(repo) or "main"), ()
-    entry = repo.root / pipelines.GITLAB_ENTRY
+        return ci_pipelines.github(project, git.branch(repo) or "main"), ()
+    entry = repo.root / ci_pipelines.GITLAB_ENTRY
     # A pipeline that people have is theirs; ours is one line in it.
-    theirs = entry.exists() and marks.read(workspace.read_bytes(entry, pipelines.GITLAB_ENTRY)).state == "foreign"
-    steps = [f"add to {pipelines.GITLAB_ENTRY}: include: [{{local: /{pipelines.GITLAB_FILE}}}]"] if theirs else []
+    theirs = entry.exists() and marks.read(workspace.read_bytes(entry, ci_pipelines.GITLAB_ENTRY)).state == "foreign"
+    steps = [f"add to {ci_pipelines.GITLAB_ENTRY}: include: [{{local: /{ci_pipelines.GITLAB_FILE}}}]"] if theirs else []
     steps.append("for the comment: a project access token (scope api) in the masked variable KASMGEN_TOKEN")
-    return pipelines.gitlab(project, entry=not theirs), tuple(steps)
+    return ci_pipelines.gitlab(project, entry=not theirs), tuple(steps)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import names, pipeline
+from kasmgen import build, names
 from kasmgen.chart import render, supplied_values
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
@@ -48,7 +48,7 @@ class Request:
     git_url: str = ""
 
 
-def run(start: Path, request: Request, options: Options, progress: pipeline.Progress = lambda _: None) -> Outcome:
+def run(start: Path, request: Request, options: Options, progress: build.Progress = lambda _: None) -> Outcome:
     """Add the environment. Raises InputError that names the option for everything that is not right."""
     workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
@@ -57,11 +57,11 @@ def run(start: Path, request: Request, options: Options, progress: pipeline.Prog
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(run_, loaded, workspace, request)
         sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
-        planned = pipeline.with_environment(workspace, EnvironmentFiles(environment), sops_config)
-        for key_type in pipeline.key_types(loaded, workspace.project, environment):
+        planned = build.with_environment(workspace, EnvironmentFiles(environment), sops_config)
+        for key_type in build.key_types(loaded, workspace.project, environment):
             order(key_type)
         sources = change.sources(take)
-        result = pipeline.build(
+        result = build.build(
             run_,
             planned,
             [environment.name],
@@ -191,7 +191,7 @@ def _demand_committed_rules(workspace: Workspace) -> None:
         )
 
 
-def _demand_current_base(workspace: Workspace, result: pipeline.Result) -> None:
+def _demand_current_base(workspace: Workspace, result: build.Result) -> None:
     stale = publish.plan(workspace.root, result.base, prune=["base"])
     if stale:
         raise RepositoryError(
@@ -212,7 +212,7 @@ def _publish(
     workspace: Workspace,
     environment: Environment,
     tree: Mapping[str, bytes],
-    result: pipeline.Result,
+    result: build.Result,
     passed: Brought,
     options: Options,
 ) -> Outcome:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kasmgen import names, pipeline
+from kasmgen import build, names
 from kasmgen.chart import render, secret_values, supplied_values
 from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.commands import change
@@ -155,7 +155,7 @@ def _publish(
         _refuse_secrets(run, loaded, project, request)
         base = render.render_base(run, loaded, project)
         base_files = overlay_base.base(base.objects, str(loaded.chart))
-        pipeline.prove_base(run, base, base_files)
+        build.prove_base(run, base, base_files)
     ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
     tree = {
         paths.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),

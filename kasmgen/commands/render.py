@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kasmgen import pipeline
+from kasmgen import build
 from kasmgen.chart import render
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
@@ -29,7 +29,7 @@ def run(
     *,
     check: bool = False,
     accept_chart: bool = False,
-    progress: pipeline.Progress = lambda _: None,
+    progress: build.Progress = lambda _: None,
 ) -> Outcome:
     """Render the project, or some of its environments.
 
@@ -41,7 +41,7 @@ def run(
     with render.kitchen(workspace.root) as run_, key_pool.key_maker() as (_, take):
         if accept_chart:
             workspace = _unlocked(workspace)
-        result = pipeline.build(
+        result = build.build(
             run_, workspace, selected, change.sources(take), change.committed_paths(workspace), progress=progress
         )
         base_changed = bool(publish.plan(workspace.root, result.base, prune=["base"], force=options.force))
@@ -49,7 +49,7 @@ def run(
         if base_changed and rest:
             # The other overlays stand on the same base: left alone they would build something else.
             selected = list(workspace.environments)
-            result = pipeline.build(
+            result = build.build(
                 run_, workspace, selected, change.sources(take), change.committed_paths(workspace), progress=progress
             )
     tree = result.tree
@@ -168,7 +168,7 @@ def _publish(
     names: Sequence[str],
     changes: publish.Changes,
     also: Sequence[str],
-    result: pipeline.Result,
+    result: build.Result,
     options: Options,
 ) -> publish.Published:
     which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"

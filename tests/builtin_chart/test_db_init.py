@@ -19,6 +19,8 @@ from tests.builtin_chart.seeding_harness import SECRETS, Seeding, prepared, real
 from tests.builtin_chart.test_postgres import UGLY, database
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 
 @pytest.fixture(scope="module")
 def cluster(render: Render) -> Iterator[Cluster]:

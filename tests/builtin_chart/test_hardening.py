@@ -9,6 +9,8 @@ import pytest
 
 from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, merged, pod_specs, services
 
+pytestmark = pytest.mark.tool
+
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
 

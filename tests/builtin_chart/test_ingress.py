@@ -8,6 +8,8 @@ import pytest
 
 from tests.builtin_chart.conftest import PLAIN, Object, Render, find, merged, names, services
 
+pytestmark = pytest.mark.tool
+
 HOSTS = {"global": {"hostname": "kasm.example.com", "altHostnames": ["kasm.example.org", "*.kasm.example.net"]}}
 
 

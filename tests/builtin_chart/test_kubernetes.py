@@ -11,6 +11,8 @@ import pytest
 from tests.builtin_chart.conftest import PLAIN, Render, merged, services
 from tests.builtin_chart.kubernetes import errors, minor, versions
 
+pytestmark = pytest.mark.tool
+
 # What the chart can render beyond its defaults, every value at least once.
 EVERYTHING: dict[str, Any] = merged(
     {

@@ -17,6 +17,8 @@ import pytest
 from tests.builtin_chart.conftest import CHART, PLAIN, Object, Render, find, merged, services
 from tests.builtin_chart.nginx_harness import DNS_PORT, PLAIN_PORT, TLS_PORT, Answer, Nginx, Request, Site, site
 
+pytestmark = pytest.mark.tool
+
 ZONE = "workspaces.svc.cluster.local"
 SESSION = "0a1b2c3d-4e5f-6789-abcd-ef0123456789"
 GUAC_WORKERS = tuple(f"kasm-guac:{port}" for port in (3001, 3002, 3003, 3004))

@@ -29,6 +29,8 @@ from tests.builtin_chart.conftest import (
 )
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 Texts = Callable[..., dict[str, str]]
 
 

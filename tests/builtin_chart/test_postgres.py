@@ -24,6 +24,8 @@ from tests.builtin_chart.postgres_harness import (
     workspace,
 )
 
+pytestmark = pytest.mark.tool
+
 UGLY = [
     "two words",
     "single ' and '' double \" quotes",

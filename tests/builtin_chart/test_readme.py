@@ -10,6 +10,8 @@ import pytest
 
 from tests.builtin_chart.conftest import CHART, DEFAULTS
 
+pytestmark = pytest.mark.tool
+
 HERE = Path(__file__).parent
 README = (CHART / "README.md").read_text()
 ROWS = re.findall(r"^\| (D-\d\d) \| (.*?) \| ?(.*?) ?\|$", README, re.MULTILINE)

@@ -18,6 +18,8 @@ from tests.builtin_chart.postgres_harness import free_port, give_away, unprivile
 from tests.builtin_chart.test_postgres import UGLY
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 EVERYTHING = "".join(UGLY)
 
 

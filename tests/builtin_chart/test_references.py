@@ -10,6 +10,8 @@ import pytest
 from tests.builtin_chart.conftest import PLAIN, Render, merged, parse, services
 from tests.builtin_chart.references import problems
 
+pytestmark = pytest.mark.tool
+
 TOGGLES = ("kasmGuac", "rdpGateway", "rdpHttpsGateway", "kasmShare", "kasmRedis")
 PASSWORD_KEYS = {
     "db-password",

@@ -8,6 +8,8 @@ import pytest
 
 from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, find, merged, names, pod_specs, services
 
+pytestmark = pytest.mark.tool
+
 # Component: workload, Service and its ports, container port name, image.
 COMPONENTS: dict[str, tuple[str, str, list[int], str, str]] = {
     "kasmProxy": ("kasm-proxy-deployment", "kasm-proxy", [8080, 8443], "kasm-proxy-port", "kasmweb/proxy:1.16.0"),

@@ -12,6 +12,8 @@ import pytest
 
 from tests.builtin_chart.conftest import CHART, DEFAULTS, PLAIN, Object, Render, merged, services
 
+pytestmark = pytest.mark.tool
+
 SCHEMA: Object = json.loads((CHART / "values.schema.json").read_text())
 COMPONENTS = list(DEFAULTS["kasmApp"]["servicesToDeploy"])
 

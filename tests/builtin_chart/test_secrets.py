@@ -33,6 +33,8 @@ from tests.builtin_chart.conftest import (
     services,
 )
 
+pytestmark = pytest.mark.tool
+
 KEYS = {
     "redisPassword": "redis-password",
     "dbPassword": "db-password",

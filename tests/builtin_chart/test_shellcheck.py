@@ -11,6 +11,8 @@ import pytest
 from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, merged, pod_specs
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 SHELLS = {"/bin/sh": "sh", "sh": "sh", "/bin/bash": "bash", "bash": "bash", "/usr/bin/env bash": "bash"}
 
 

@@ -16,6 +16,8 @@ import pytest
 from tests.builtin_chart.conftest import PLAIN, Object, Render, pod_specs
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 HANG = 0
 
 

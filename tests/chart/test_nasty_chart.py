@@ -20,6 +20,8 @@ from kasmgen.overlay import kustomize_limits
 from kasmgen.programs import helm
 from tests.overlay.test_patch_kustomize import must_be_exact
 
+pytestmark = pytest.mark.tool
+
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
 TOKEN = {"token": "given"}
 

@@ -18,6 +18,8 @@ from kasmgen.chart.sources import archive as sources_archive
 from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.errors import InputError
 
+pytestmark = pytest.mark.tool
+
 FILES = {
     "Chart.yaml": b"apiVersion: v2\nname: demo\nversion: 1.2.3+build\nappVersion: 1.10\n",
     "values.yaml": b"a: 1\n",

@@ -23,6 +23,8 @@ from kasmgen.programs import kustomize
 from kasmgen.yaml import documents
 from tests.overlay import random_objects
 
+pytestmark = pytest.mark.tool
+
 PER_BUILD = 150
 
 

@@ -17,6 +17,8 @@ from kasmgen.programs import age, sops
 from kasmgen.secrets import sops_config
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 NOW = datetime(2031, 5, 17, 12, 0, 0, tzinfo=UTC)
 
 

@@ -23,6 +23,8 @@ from kasmgen.programs.helm import Engine
 from kasmgen.yaml import documents
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 CHART = "apiVersion: v2\nname: demo\nversion: 1.2.3\nappVersion: '9'\n"
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\ndata: {v: %s}\n"
 CRD = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: %s}\n"

@@ -13,6 +13,8 @@ import pytest
 from kasmgen.errors import ToolError
 from kasmgen.programs import kustomize
 
+pytestmark = pytest.mark.tool
+
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:

@@ -12,6 +12,8 @@ import pytest
 from kasmgen.errors import ToolError
 from kasmgen.programs import process
 
+pytestmark = pytest.mark.tool
+
 
 def sh(script: str, **options: object) -> process.Result:
     return process.run("/bin/sh", "-c", script, **options)  # type: ignore[arg-type]

@@ -27,6 +27,8 @@ from kasmgen.secrets.recipients import Recipients
 from kasmgen.yaml import documents
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 PATH = "overlays/prod/secrets/kasm-secrets.sops.yaml"
 ANNOTATIONS = {"kasmgen.dev/not-after": "2031-01-01T00:00:00Z", "kasmgen.dev/fingerprint-sha256": "0" * 64}
 DATA = {

@@ -14,6 +14,8 @@ from kasmgen.project import config, workspace
 from kasmgen.project.config import Environment, Project
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 SEALED = """\
 apiVersion: v1
 kind: Secret

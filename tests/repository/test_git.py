@@ -14,6 +14,8 @@ from kasmgen.repository import git
 from tests.needs import program
 from tests.repository.repositories import Clone, make, settle_home
 
+pytestmark = pytest.mark.tool
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

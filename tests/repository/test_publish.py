@@ -21,6 +21,8 @@ from kasmgen.repository.publish import Changes
 from tests.repository import publisher
 from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
+pytestmark = pytest.mark.tool
+
 CHART = "chart 1.0.0"
 
 

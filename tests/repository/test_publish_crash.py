@@ -21,6 +21,8 @@ from tests.needs import program
 from tests.repository import publisher
 from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
+pytestmark = pytest.mark.tool
+
 OLD = {
     "kasmgen.yaml": b"kind: Project\n",
     "base/a/x.yaml": marks.stamp(b"x: 1\n", "chart 1"),

@@ -17,6 +17,8 @@ from tests.needs import program
 from tests.review.builds import deployment, edited
 from tests.review.samples import HOSTILE, MAIN, diff, hostile_report, report
 
+pytestmark = pytest.mark.tool
+
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

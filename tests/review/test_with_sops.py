@@ -21,6 +21,8 @@ from kasmgen.review.formats import markdown
 from kasmgen.review.formats import text as formats_text
 from kasmgen.yaml import documents
 
+pytestmark = pytest.mark.tool
+
 VALUES = {"admin-password": "first-marker-pass-1", "user-password": "second-marker-pass-2", "empty": ""}
 
 

@@ -21,6 +21,8 @@ from kasmgen.programs import kustomize
 from kasmgen.yaml import documents
 from tests.needs import program
 
+pytestmark = pytest.mark.tool
+
 # Spellings that readers of YAML disagree about: numbers of every base, booleans of YAML 1.1,
 # dates, times of day, nothing, and what is nearly one of them.
 TOKENS = """

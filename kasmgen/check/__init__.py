@@ -1,0 +1,1 @@
+"""`kasmgen check`: what can be known before Flux tries."""

@@ -1,0 +1,213 @@
+"""Findings as text, JSON, SARIF 2.1.0, JUnit XML and annotations of GitHub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+from kasmgen import __version__
+from kasmgen.check.results import Report
+from kasmgen.check.rule import ERROR, Finding, Rule
+
+Rules = Mapping[str, Rule[Any]]
+
+SCHEMA = "https://kasmgen.dev/schemas/v1/check.json"
+HOME = "https://kasmgen.dev/docs/checks"
+
+# Control characters steer terminals and are no XML; the bidirectional ones show text otherwise than it is.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """`text` in one line that is what it shows: names and messages of tools may hold anything."""
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\n", " ").replace("\t", " "))
+
+
+def _where(finding: Finding) -> str:
+    line = f":{finding.line}" if finding.line else ""
+    place = f"{finding.path}{line}" if finding.path else ""
+    return " ".join(part for part in (place, f"({finding.object})" if finding.object else "") if part)
+
+
+# --- text ----------------------------------------------------------------
+
+
+def text(report: Report, rules: Rules) -> str:
+    """For people: by environment, each finding in a line and its next step below."""
+    lines: list[str] = []
+    for environment in sorted({finding.environment for finding in report.findings}):
+        lines += ["", clean(environment) or "all environments"]
+        shown = [finding for finding in report.findings if finding.environment == environment]
+        for finding in sorted(shown, key=lambda finding: (finding.severity != ERROR, finding)):
+            lines += _text_of(finding)
+    for finding, reason in report.silenced:
+        lines += ["", f"off: {finding.rule} {clean(_where(finding))}: {clean(reason)}"]
+    del rules
+    return "\n".join(lines).lstrip("\n")
+
+
+def _text_of(finding: Finding) -> list[str]:
+    where = clean(_where(finding))
+    head = f"  {finding.severity:<7} {finding.rule} {where}{': ' if where else ''}{clean(finding.message)}"
+    return [head, f"          next: {clean(finding.next_step)}"]
+
+
+# --- JSON ----------------------------------------------------------------
+
+
+def as_json(report: Report, rules: Rules) -> str:
+    """The documented form, `schemas/check.schema.json`."""
+    value = {
+        "$schema": SCHEMA,
+        "version": 1,
+        "environments": [clean(name) for name in report.environments],
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "findings": [_json_of(finding, rules) for finding in report.findings],
+        "off": [{**_json_of(finding, rules), "reason": clean(reason)} for finding, reason in report.silenced],
+        "skipped": [clean(what) for what in report.skipped],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _json_of(finding: Finding, rules: Rules) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "rule": finding.rule,
+        "severity": finding.severity,
+        "title": rules[finding.rule].title,
+        "environment": clean(finding.environment),
+        "path": clean(finding.path),
+        "object": clean(finding.object),
+        "message": clean(finding.message),
+        "nextStep": clean(finding.next_step),
+    }
+    return value | ({"line": finding.line} if finding.line else {})
+
+
+# --- SARIF ---------------------------------------------------------------
+
+
+def sarif(report: Report, rules: Rules) -> str:
+    """SARIF 2.1.0 (OASIS): one run; findings that are switched off are suppressed results."""
+    listed = sorted(rules)
+    driver = {
+        "name": "kasmgen",
+        "version": __version__,
+        "informationUri": HOME,
+        "rules": [_sarif_rule(rules[rule]) for rule in listed],
+    }
+    results = [_sarif_result(finding, listed) for finding in report.findings]
+    for finding, reason in report.silenced:
+        suppression = {"kind": "external", "justification": clean(reason)}
+        results.append({**_sarif_result(finding, listed), "suppressions": [suppression]})
+    value = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results, "columnKind": "unicodeCodePoints"}],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _sarif_rule(rule: Rule[Any]) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": rule.meaning},
+        "help": {"text": rule.next_step},
+        "helpUri": f"{HOME}#{rule.id.lower()}",
+        "defaultConfiguration": {"level": rule.severity},
+    }
+
+
+def _sarif_result(finding: Finding, listed: list[str]) -> dict[str, Any]:
+    from urllib.parse import quote
+
+    about = ": ".join(clean(part) for part in (finding.environment, finding.object, finding.message) if part)
+    result: dict[str, Any] = {
+        "ruleId": finding.rule,
+        "ruleIndex": listed.index(finding.rule),
+        "level": finding.severity,
+        "message": {"text": f"{about}. Next: {clean(finding.next_step)}"},
+    }
+    # Code scanning shows only what has a place; what is about the whole project is about its inputs.
+    path = finding.path or "kasmgen.yaml"
+    uri = quote(path.encode("utf-8", "surrogateescape"))
+    region = {"region": {"startLine": finding.line or 1}}
+    result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": uri}, **region}}]
+    return result
+
+
+# --- JUnit ---------------------------------------------------------------
+
+
+def junit(report: Report, rules: Rules) -> str:
+    """JUnit XML: a suite for each environment, a case for each rule; one with findings has failed.
+
+    Warnings stand in `system-out` of their case, which JUnit does not count as failed.
+    """
+    suites = ["", *(name for name in report.environments if name)]
+    suites += sorted({finding.environment for finding in report.findings} - set(suites))
+    body = "".join(_junit_suite(report, environment, rules) for environment in suites)
+    total = f'tests="{len(suites) * len(rules)}" failures="{_failed(report.findings)}"'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="kasmgen check" {total}>\n{body}</testsuites>'
+
+
+def _failed(findings: tuple[Finding, ...] | list[Finding]) -> int:
+    return len({(finding.environment, finding.rule) for finding in findings if finding.severity == ERROR})
+
+
+def _junit_suite(report: Report, environment: str, rules: Rules) -> str:
+    own = [finding for finding in report.findings if finding.environment == environment]
+    name = quoteattr(clean(environment) or "project")
+    cases = "".join(_junit_case(rules[rule], name, [f for f in own if f.rule == rule]) for rule in sorted(rules))
+    return f'<testsuite name={name} tests="{len(rules)}" failures="{_failed(own)}">\n{cases}</testsuite>\n'
+
+
+def _junit_case(rule: Rule[Any], suite: str, findings: list[Finding]) -> str:
+    head = f"<testcase classname={suite} name={quoteattr(f'{rule.id} {rule.title}')}"
+    if not findings:
+        return f"{head}/>\n"
+    lines = escape("\n".join(f"{clean(_where(f))}: {clean(f.message)}; next: {clean(f.next_step)}" for f in findings))
+    if rule.severity == ERROR:
+        message = quoteattr(clean(findings[0].message))
+        return f'{head}><failure type="{rule.id}" message={message}>{lines}</failure></testcase>\n'
+    return f"{head}><system-out>{lines}</system-out></testcase>\n"
+
+
+# --- GitHub --------------------------------------------------------------
+
+
+def github(report: Report, rules: Rules) -> str:
+    """Workflow commands of GitHub Actions, one line for each finding."""
+    del rules
+    return "\n".join(_github_of(finding) for finding in report.findings)
+
+
+def _github_of(finding: Finding) -> str:
+    about = ": ".join(clean(part) for part in (finding.environment, finding.object, finding.message) if part)
+    pairs = {"title": finding.rule, "file": clean(finding.path), "line": str(finding.line or "")}
+    properties = ",".join(f"{key}={_property(value)}" for key, value in pairs.items() if value)
+    return f"::{finding.severity} {properties}::{_data(f'{about}. Next: {clean(finding.next_step)}')}"
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMATS: dict[str, Callable[[Report, Rules], str]] = {
+    "text": text,
+    "json": as_json,
+    "sarif": sarif,
+    "junit": junit,
+    "github": github,
+}
+"""Name of a format -> what writes it."""

@@ -1,0 +1,258 @@
+"""`check`: everything that can be known before Flux tries, over all environments at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from kasmgen.chart import render
+from kasmgen.check import environment, work_tree
+from kasmgen.check import past as check_past
+from kasmgen.check.environment import Examined
+from kasmgen.check.rule import Finding, run
+from kasmgen.check.rules import expiry, generated, leaks, overlays, reconcilers, references, since_base, validity
+from kasmgen.check.work_tree import Survey
+from kasmgen.errors import KasmgenError, RepositoryError
+from kasmgen.kubernetes import schema_files
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.layout import marks, paths
+from kasmgen.overlay import assemble
+from kasmgen.overlay import base as overlay_base
+from kasmgen.project import config, workspace
+from kasmgen.project.config import CheckOff
+from kasmgen.project.workspace import Workspace
+from kasmgen.repository import git, scratch
+from kasmgen.review import compare_builds
+from kasmgen.review.risks import Context, assess
+from kasmgen.secrets.plan import Sources
+
+Progress = Callable[[str], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to look at. sources: clock and randomness; nothing is made with them, but plans need a time.
+
+    days: how long certificates must last without a warning. kubernetes_version: "" for
+    the newest known. base: "" for the merge base with upstream.
+    """
+
+    sources: Sources
+    days: int = 30
+    kubernetes_version: str = ""
+    base: str = ""
+    schemas: bool = True
+    history: bool = True
+    keys: bool = True
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.sources.now
+
+
+@dataclass(frozen=True)
+class Checked:
+    """findings: of all rules, those that the project has switched off too. skipped: what was not looked at."""
+
+    findings: tuple[Finding, ...]
+    off: tuple[CheckOff, ...]
+    environments: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def check(
+    start: Path,
+    select: Callable[[Iterable[str]], Sequence[str]],
+    settings: Settings,
+    progress: Progress = lambda _: None,
+) -> Checked:
+    """What the rules find in the project at or above `start`.
+
+    select: names of all environments -> those to look at. Raises InputError or
+    RepositoryError where there is no project, ToolError where a program is missing.
+    """
+    root = workspace.find_root(start)
+    repo = git.find(root)
+    if repo is None:
+        raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
+    project = config.parse_project(workspace.read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
+    library = _library(settings)
+    tree = work_tree.look(repo, root, keys=settings.keys)
+    names = tuple(select(tree.environments))
+    found = list(work_tree.findings(tree))
+    skipped: list[str] = []
+    try:
+        space = workspace.load(root)
+    except KasmgenError as error:
+        found += run(generated.RULES, generated.Generated(unreadable=(("", error),)))
+        found += _without_builds(tree, settings)
+        skipped.append("nothing was rendered or built, because the inputs cannot be read")
+    else:
+        with render.kitchen(root) as kitchen:
+            round_ = _Round(tree, space, kitchen, settings, names, library)
+            found += round_.findings(progress)
+            skipped += round_.skipped
+    wanted = {"", *names}
+    kept = tuple(finding for finding in found if finding.environment in wanted or len(names) == len(tree.environments))
+    return Checked(kept, project.checks_off, names, tuple(skipped))
+
+
+def _library(settings: Settings) -> validity.Library | None:
+    if not settings.schemas:
+        return None
+    known = schema_files.load(settings.kubernetes_version)
+    return validity.Library(known.version, known.find, known.definitions)
+
+
+def _without_builds(tree: Survey, settings: Settings) -> Iterator[Finding]:
+    """The rules that need no build, where there can be none."""
+    sealed = {file.path: file.sealed for file in tree.sealed if file.sealed}
+    yield from run(expiry.RULES, expiry.Certificates(sealed, settings.now, settings.days))
+    yield from run(reconcilers.RULES, _flux(tree, {}))
+
+
+def _flux(tree: Survey, built: Mapping[str, Mapping[ResourceId, Object]]) -> reconcilers.Flux:
+    environments = frozenset(file.environment for file in tree.sealed) - {""}
+    return reconcilers.Flux(work_tree.reconcilers(tree), tree.prefix, tree.files, environments, built)
+
+
+@dataclass
+class _Round:
+    """One run over the environments that can be rendered and built."""
+
+    tree: Survey
+    space: Workspace
+    kitchen: render.Kitchen
+    settings: Settings
+    names: tuple[str, ...]
+    library: validity.Library | None
+    skipped: list[str] = field(default_factory=list)
+
+    def findings(self, progress: Progress) -> Iterator[Finding]:
+        """What the rules about inputs, builds, objects, certificates, Flux and changes find."""
+        try:
+            job = self._job()
+        except KasmgenError as error:
+            yield from run(generated.RULES, generated.Generated(unreadable=(("", error),)))
+            yield from _without_builds(self.tree, self.settings)
+            self.skipped.append("nothing was built, because the base cannot be rendered")
+            return
+        results = dict(zip(self.names, self._examined(job, progress), strict=True))
+        yield from run(generated.RULES, self._generated(job, results))
+        for name, result in results.items():
+            yield from self._of_environment(name, result)
+        yield from run(expiry.RULES, self._certificates(results))
+        yield from run(
+            reconcilers.RULES, _flux(self.tree, {name: item.built.objects for name, item in results.items()})
+        )
+        if self.settings.history:
+            yield from self._changes(results)
+
+    def _job(self) -> assemble.Job:
+        project = self.space.project
+        loaded = self.kitchen.chart(project.chart)
+        base = render.render_base(self.kitchen, loaded, project)
+        files = overlay_base.base(base.objects, str(loaded.chart))
+        scratch.write_tree(self.kitchen.directory / "build", files)
+        return assemble.Job(self.kitchen, self.space, base, files, self.settings.sources, lambda _: False)
+
+    def _examined(self, job: assemble.Job, progress: Progress) -> list[Examined]:
+        def one(name: str) -> Examined:
+            result = environment.environment(job, self.space.environments[name])
+            progress(name)
+            return result
+
+        return in_parallel(one, self.names)
+
+    # --- generated files ---
+
+    def _generated(self, job: assemble.Job, results: Mapping[str, Examined]) -> generated.Generated:
+        planned = dict(job.base_files)
+        for result in results.values():
+            planned |= result.planned or {}
+        known = {name for name, result in results.items() if result.planned is not None}
+        present = {path: self.tree.read(path) for path in planned}
+        for path in sorted(self.tree.files - planned.keys()):
+            name = paths.environment(path)
+            if path.startswith(f"{paths.BASE}/") or (name in results and not paths.is_sealed(path)):
+                content = self.tree.read(path)
+                if content is not None and (not name or name in known or marks.read(content).state == "edited"):
+                    present[path] = content
+        missing = {path: what for result in results.values() for path, what in result.missing.items()}
+        folders = {paths.environment(p) for p in self.tree.files if p.startswith(f"{paths.CLUSTERS}/")}
+        orphans = {
+            f"{paths.CLUSTERS}/{name}/kasm.yaml": f"{paths.overlay(name)}/kustomization.yaml" in self.tree.files
+            for name in sorted(folders - set(self.space.environments))
+            if f"{paths.CLUSTERS}/{name}/kasm.yaml" in self.tree.files
+        }
+        return generated.Generated(planned, present, missing, orphans)
+
+    # --- one environment ---
+
+    def _of_environment(self, name: str, result: Examined) -> Iterator[Finding]:
+        objects = result.built.objects
+        yield from run(overlays.RULES, result.built)
+        yield from run(validity.RULES, validity.Objects(name, objects, self.library))
+        yield from run(references.RULES, references.References(name, objects, result.external))
+        for shown, part, value in leaks.values_of(objects.values()):
+            text = leaks.Text(result.built.path, value, name, shown, part, known=self.tree.opened.known)
+            yield from run(leaks.RULES, text)
+
+    def _certificates(self, results: Mapping[str, Examined]) -> expiry.Certificates:
+        sealed = {file.path: file.sealed for file in self.tree.sealed if file.sealed}
+        wanted = {path: spec for result in results.values() for path, spec in result.certificates.items()}
+        return expiry.Certificates(sealed, self.settings.now, self.settings.days, wanted)
+
+    # --- changes ---
+
+    @cached_property
+    def _past(self) -> check_past.Past | None:
+        return check_past.find(self.space.repo, self.space.prefix, self.names, self.settings.base)
+
+    def _changes(self, results: Mapping[str, Examined]) -> Iterator[Finding]:
+        past = self._past
+        # Whoever asks for some environments does not ask for those that are gone.
+        every = set(self.tree.environments)
+        gone = past.gone - every if past and set(self.names) == every else frozenset()
+        if past is None or not (past.changed or gone):
+            return
+        root = self.kitchen.directory / "past"
+        check_past.write(self.space.repo, past, root)
+        place = root / self.space.prefix
+
+        def one(name: str) -> list[Finding]:
+            new = results[name].built.objects if name in results else {}
+            return list(self._changes_of(name, place, past, new, gone=name in gone))
+
+        for found in in_parallel(one, sorted(past.changed | gone)):
+            yield from found
+
+    def _changes_of(
+        self, name: str, root: Path, past: check_past.Past, new: Mapping[ResourceId, Object], *, gone: bool
+    ) -> Iterator[Finding]:
+        old = check_past.build(root, name, self.kitchen.cache)
+        if isinstance(old, KasmgenError):
+            self.skipped.append(f"{name} did not build at {past.shown}, so nothing is known of what changed since")
+        elif old and (new or gone):
+            found = assess(compare_builds(old, new), Context(old, new))
+            yield from run(since_base.RULES, since_base.Changes(name, past.shown, found))
+
+
+def in_parallel(task: Callable[[str], T], names: Sequence[str]) -> list[T]:
+    """`task` for each name, in their order. Helm and kustomize work outside of Python's lock, so threads do."""
+    with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 2) + 1)) as pool:
+        futures = [pool.submit(task, name) for name in names]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise

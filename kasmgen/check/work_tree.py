@@ -1,0 +1,218 @@
+"""What stands in the work tree, as the rules of `check` look at it; nothing is rendered or built."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kasmgen.check.rule import Finding, run
+from kasmgen.check.rules import leaks, sealed_files, tracked_files
+from kasmgen.check.rules import reconcilers as rules_reconcilers
+from kasmgen.errors import InputError, SecretError
+from kasmgen.kubernetes.resources import Secret
+from kasmgen.layout import paths as layout_paths
+from kasmgen.programs import age, sops
+from kasmgen.repository import git, objects
+from kasmgen.secrets import sealed_file as sealing
+from kasmgen.yaml import documents as yaml_documents
+
+_PARALLEL = min(8, (os.cpu_count() or 2) + 1)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The project's files. Paths are relative to its root.
+
+    files: regular files that Git has or would take. links: symbolic links -> target.
+    sealed: every `*.sops.yaml`. opened: what was decrypted with a key at hand.
+    """
+
+    repo: git.Repository
+    root: Path
+    prefix: str
+    files: frozenset[str]
+    links: Mapping[str, str]
+    repositories: tuple[str, ...]
+    sealed: tuple[sealed_files.SealedFile, ...] = ()
+    opened: Opened = field(default_factory=lambda: Opened())
+
+    def read(self, path: str) -> bytes | None:
+        """Content of a file; None if it is gone, no plain file or too large to be looked into."""
+        place = self.root / path
+        try:
+            status = place.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_size > leaks.LARGEST:
+                return None
+            return place.read_bytes()
+        except OSError:
+            return None
+
+    def documents(self, path: str) -> list[object]:
+        """The YAML documents of a file; [] if it cannot be read."""
+        try:
+            return [
+                document.value for document in yaml_documents.load_all((self.read(path) or b"").decode("utf-8"), path)
+            ]
+        except (InputError, UnicodeDecodeError):
+            return []
+
+    @property
+    def environments(self) -> list[str]:
+        """Names of the environments on disk."""
+        tail = f"/{layout_paths.ENVIRONMENT_FILE}"
+        return sorted(
+            {
+                layout_paths.environment(p)
+                for p in self.files
+                if p.startswith(layout_paths.OVERLAYS) and p.endswith(tail)
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """broken: path -> why it does not open although a key is at hand. known: what must not stand elsewhere."""
+
+    broken: Mapping[str, str] = field(default_factory=dict)
+    known: leaks.Known = field(default_factory=leaks.Known, repr=False)
+
+
+def look(repo: git.Repository, root: Path, *, keys: bool) -> Survey:
+    """The project at `root`. keys: open sealed files for which a private key is at hand."""
+    relative = git.toplevel_relative(repo, root)
+    prefix = "" if relative == "." else relative
+    start = f"{prefix}/" if prefix else ""
+    files: set[str] = set()
+    links: dict[str, str] = {}
+    repositories: list[str] = []
+    for whole in git.files(repo):
+        if not whole.startswith(start):
+            continue
+        path = whole.removeprefix(start).rstrip("/")
+        place = root / path
+        if place.is_symlink():
+            links[path] = str(place.readlink())
+        elif place.is_dir():
+            repositories.append(path)
+        elif place.is_file():
+            files.add(path)
+    survey = Survey(repo, root, prefix, frozenset(files), links, tuple(repositories))
+    paths = sorted(path for path in files if layout_paths.is_sealed(path))
+    sealed = tuple(sealed_files.read(path, survey.read(path) or b"") for path in paths)
+    opened = _open(survey, sealed) if keys else Opened()
+    return Survey(repo, root, prefix, frozenset(files), links, tuple(repositories), sealed, opened)
+
+
+# --- with a key at hand ------------------------------------------------------
+
+
+def _open(survey: Survey, sealed: tuple[sealed_files.SealedFile, ...]) -> Opened:
+    held = age.recipients()
+    mine = [file for file in sealed if file.sealed and _fits(file.sealed, held)]
+    if not mine:
+        return Opened()
+    program = sops.locate()
+    broken: dict[str, str] = {}
+    values: dict[str, Secret] = {}
+
+    def open_one(file: sealed_files.SealedFile) -> tuple[str, dict[str, Secret] | str]:
+        try:
+            plain = sops.decrypt(program, survey.read(file.path) or b"", name=file.path)
+            return file.path, sealing.data_of(plain, file.path)
+        except SecretError as error:
+            return file.path, error.message.removeprefix(f"{file.path} ")
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        for path, found in pool.map(open_one, mine):
+            if isinstance(found, str):
+                broken[path] = f"the file {found}"
+            else:
+                values |= {f"{key} in {path}": value for key, value in found.items()}
+    return Opened(broken, leaks.Known.of(values))
+
+
+def _fits(sealed: sealing.Sealed, held: frozenset[str]) -> bool:
+    groups = sealed.recipients.groups
+    return len(groups) == 1 and bool(held & set(groups[0]))
+
+
+# --- findings ----------------------------------------------------------------
+
+
+def findings(survey: Survey) -> Iterator[Finding]:
+    """What the secret rules and the rules about the repository find."""
+    yield from run(sealed_files.RULES, secret_tree(survey))
+    yield from run(tracked_files.RULES, hygiene_tree(survey))
+    templates = leaks.chart_directories(survey.files)
+    for path in sorted(survey.files):
+        text = leaks.Text(
+            path,
+            survey.read(path),
+            layout_paths.environment(path),
+            in_chart=path.startswith(templates),
+            known=survey.opened.known,
+        )
+        yield from run(leaks.RULES, text)
+
+
+def secret_tree(survey: Survey) -> sealed_files.SecretTree:
+    """The sealed files as the rules look at them."""
+    environments = {file.environment for file in survey.sealed} - {""}
+    overlays = {name: f"{layout_paths.overlay(name)}/kustomization.yaml" for name in environments}
+    return sealed_files.SecretTree(
+        files=survey.sealed,
+        config=survey.read(layout_paths.SOPS_FILE) if layout_paths.SOPS_FILE in survey.files else None,
+        resources={name: sealed_files.resources_of(survey.read(path) or b"", path) for name, path in overlays.items()},
+        plain=sealed_files.plain_secrets(_plain_documents(survey)),
+        broken=survey.opened.broken,
+    )
+
+
+def _plain_documents(survey: Survey) -> Iterator[tuple[str, object]]:
+    for path in sorted(survey.files):
+        inside = path.startswith((f"{layout_paths.BASE}/", f"{layout_paths.OVERLAYS}/"))
+        if inside and layout_paths.is_yaml(path) and not layout_paths.is_sealed(path):
+            content = survey.read(path) or b""
+            if leaks.may_hold_secret(content):
+                yield from ((path, document) for document in survey.documents(path))
+
+
+def hygiene_tree(survey: Survey) -> tracked_files.Tree:
+    """The repository as the rules look at it."""
+    kustomizations: dict[str, Mapping[str, yaml_documents.Yaml]] = {}
+    for path in sorted(survey.files):
+        if path.rpartition("/")[2] in tracked_files.NAMES:
+            for document in survey.documents(path):
+                if isinstance(document, dict):
+                    kustomizations[path] = document
+    tree = tracked_files.Tree(survey.files, survey.links, kustomizations, frozenset(), survey.repositories)
+    absent = {target for _, _, target in tracked_files.local(tree) if target not in survey.files}
+    there = [path for path in sorted(absent) if not path.startswith("../") and (survey.root / path).is_file()]
+    start = f"{survey.prefix}/" if survey.prefix else ""
+    ignored = objects.ignored(survey.repo, [f"{start}{path}" for path in there])
+    return tracked_files.Tree(
+        survey.files,
+        survey.links,
+        kustomizations,
+        frozenset(path for path in there if f"{start}{path}" in ignored),
+        survey.repositories,
+    )
+
+
+def reconcilers(survey: Survey) -> tuple[rules_reconcilers.Reconciler, ...]:
+    """Every Flux Kustomization of the project."""
+    found = []
+    for path in sorted(survey.files):
+        if layout_paths.is_yaml(path) and not layout_paths.is_sealed(path):
+            content = survey.read(path)
+            if content and rules_reconcilers.API.encode() in content and b"Kustomization" in content:
+                found += [
+                    rules_reconcilers.Reconciler(path, document)
+                    for document in survey.documents(path)
+                    if isinstance(document, dict) and rules_reconcilers.is_reconciler(document)
+                ]
+    return tuple(found)
