@@ -175,7 +175,7 @@ def write_job(job: Path, root: Path, *, renders: bool) -> None:
     todo: list[dict[str, object]] = []
     builds = [_build_command(root / item.environment.directory) for item in found.environments.values()]
     if renders:
-        with chart_render.kitchen(root) as run:
+        with chart_render.session(root) as run:
             loaded = run.chart(project.chart)
             for environment in (None, *(item.environment for item in found.environments.values())):
                 values = chart_render.render_values(loaded, project, environment)

@@ -28,14 +28,14 @@ from kasmgen.secrets import certificates, required, rollout, seal, sealed_file, 
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import sops_config as secrets_sops_config
 from kasmgen.secrets.plan import Plan, Sources
-from kasmgen.secrets.required import WantedSecret
-from kasmgen.secrets.supplied import Brought
+from kasmgen.secrets.required import RequiredSecret
+from kasmgen.secrets.supplied import Supplied
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class EnvironmentResult:
+class BuiltEnvironment:
     """What one environment became.
 
     files: path from the project's root -> content. created: paths of Secrets that were
@@ -50,12 +50,12 @@ class EnvironmentResult:
 
 
 @dataclass(frozen=True)
-class Result:
+class Built:
     """Everything that belongs in the repository. chart: the project's, as it was rendered."""
 
     chart: Chart
     base: Mapping[str, bytes] = field(repr=False)
-    environments: Mapping[str, EnvironmentResult] = field(default_factory=dict)
+    environments: Mapping[str, BuiltEnvironment] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
     @property
@@ -75,9 +75,9 @@ class Result:
 # --- one environment -------------------------------------------------------------
 
 
-def wanted_secrets(
+def required_secrets(
     loaded: render.LoadedChart, project: Project, environment: Environment, first: Render, second: Render
-) -> tuple[WantedSecret, ...]:
+) -> tuple[RequiredSecret, ...]:
     """All Secrets that the environment must have: those of the profile, then what else the chart renders."""
     namespace = render.namespace_of(project, environment)
     given = render.given_values(loaded, project, environment)
@@ -96,7 +96,7 @@ def wanted_secrets(
 
 
 def _refuse_unknown_certificates(
-    loaded: render.LoadedChart, environment: Environment, secrets: Iterable[WantedSecret]
+    loaded: render.LoadedChart, environment: Environment, secrets: Iterable[RequiredSecret]
 ) -> None:
     """An entry under `certificates` that is about none would be ignored in silence."""
     pairs = [item.id.name for item in secrets if item.certificate]
@@ -117,7 +117,7 @@ def _certificate(pem: bytes | None, how: config.CertificateInput) -> certificate
     return certificates.like(pem, key_type=how.key_type or "", days=how.days or 0)
 
 
-def build_environment(job: assemble.Job, files: EnvironmentFiles, passed: Brought) -> EnvironmentResult:
+def build_environment(job: assemble.Job, files: EnvironmentFiles, passed: Supplied) -> BuiltEnvironment:
     """Everything below `overlays/<env>/` and `clusters/<env>/`, proved to build what Helm would install."""
     project, environment = job.workspace.project, files.environment
     loaded = job.run.chart(environment.chart or project.chart)
@@ -126,14 +126,14 @@ def build_environment(job: assemble.Job, files: EnvironmentFiles, passed: Brough
     first, second = render.render(job.run, loaded, project.release, namespace, given)
     if first.secrets:
         render.refuse_written_secrets(job.run, loaded, project, environment)
-    plans, assigned = _plan_secrets(job, files, passed, wanted_secrets(loaded, project, environment, first, second))
+    plans, assigned = _plan_secrets(job, files, passed, required_secrets(loaded, project, environment, first, second))
     secrets = seal.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
     revisions = _revisions({**others, **secrets})
     want = {key: rollout.mark_secrets(item.object, revisions) for key, item in first.objects.items()}
     overlay = assemble.exact(job, files, want, {**others, **secrets}, str(loaded.chart))
     cluster = flux.files(project, environment, job.workspace.prefix, str(loaded.chart))
-    return EnvironmentResult(
+    return BuiltEnvironment(
         name=environment.name,
         files={**overlay, **cluster},
         created=tuple(sorted(plan.path for plan in plans if plan.action == "create")),
@@ -152,7 +152,7 @@ def _left_over(others: Mapping[str, bytes]) -> list[str]:
 
 
 def _plan_secrets(
-    job: assemble.Job, files: EnvironmentFiles, passed: Brought, needed: Sequence[WantedSecret]
+    job: assemble.Job, files: EnvironmentFiles, passed: Supplied, needed: Sequence[RequiredSecret]
 ) -> tuple[list[Plan], dict[ResourceId, dict[str, Secret]]]:
     environment = files.environment
     if passed.registry:
@@ -189,24 +189,24 @@ def _revisions(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
 
 
 def build(
-    run: render.Kitchen,
+    run: render.RenderSession,
     workspace: Workspace,
     names: Sequence[str],
     sources: Sources,
     committed: Callable[[str], bool],
-    passed: Mapping[str, Brought] | None = None,
+    passed: Mapping[str, Supplied] | None = None,
     progress: Progress = lambda _: None,
-) -> Result:
+) -> Built:
     """The base, and the environments `names`, as they must be in the repository.
 
     committed: whether the last commit holds a path of the project. passed: what
-    people brought for an environment. progress: called with each environment that
+    people supplied for an environment. progress: called with each environment that
     is done. Raises KasmgenError of any kind; nothing was written then.
     """
     project = workspace.project
     loaded = run.chart(project.chart)
     if names:
-        render.foresee(run, project, workspace.environments[names[0]].environment)
+        render.start(run, project, workspace.environments[names[0]].environment)
     base = render.render_base(run, loaded, project)
     if base.secrets:
         render.refuse_written_secrets(run, loaded, project, None)
@@ -217,8 +217,8 @@ def build(
         prove_base(run, base, base_files)
     job = assemble.Job(run, workspace, base, base_files, sources, committed)
 
-    def one(name: str) -> EnvironmentResult:
-        result = build_environment(job, workspace.environments[name], (passed or {}).get(name, Brought()))
+    def one(name: str) -> BuiltEnvironment:
+        result = build_environment(job, workspace.environments[name], (passed or {}).get(name, Supplied()))
         progress(name)
         return result
 
@@ -226,10 +226,10 @@ def build(
     kustomize.learn_version(kustomize.locate())
     results = {result.name: result for result in in_parallel(one, names)}
     relaxed = tuple(Note("schema: a key whose default is null is not required", item) for item in loaded.relaxed)
-    return Result(loaded.chart, base_files, results, (*relaxed, *base.notes))
+    return Built(loaded.chart, base_files, results, (*relaxed, *base.notes))
 
 
-def prove_base(run: render.Kitchen, base: Render, files: Mapping[str, bytes]) -> None:
+def prove_base(run: render.RenderSession, base: Render, files: Mapping[str, bytes]) -> None:
     """Raise KasmgenError if kustomize does not make of the base what the chart renders.
 
     With an environment that needs no extra build: what it is built of is the base.
@@ -238,7 +238,7 @@ def prove_base(run: render.Kitchen, base: Render, files: Mapping[str, bytes]) ->
     verify.prove_base(run.directory / "build", files, want, run.cache)
 
 
-def in_parallel(task: Callable[[str], EnvironmentResult], names: Sequence[str]) -> Iterator[EnvironmentResult]:
+def in_parallel(task: Callable[[str], BuiltEnvironment], names: Sequence[str]) -> Iterator[BuiltEnvironment]:
     """`task` for each name, in their order. Helm and kustomize work outside of Python's lock, so threads do."""
     if len(names) < 2:
         yield from map(task, names)

@@ -38,7 +38,7 @@ class LoadedChart:
     relaxed: tuple[str, ...] = ()
 
 
-class Kitchen:
+class RenderSession:
     """What a run has at hand: a private directory, charts by source, texts that were read once."""
 
     def __init__(self, directory: Path, root: Path) -> None:
@@ -47,18 +47,18 @@ class Kitchen:
         self.cache = ParseCache()
         self._charts: dict[str, LoadedChart] = {}
         self._ahead: dict[str, Callable[[], list[helm.Texts]]] = {}
-        self._farm: Path | None = None
+        self._work_tree_copy: Path | None = None
         self._lock = threading.Lock()
 
-    def farm(self, workspace: Workspace) -> Path:
+    def work_tree_copy(self, workspace: Workspace) -> Path:
         """A copy of the whole work tree, made when the first overlay needs it."""
         with self._lock:
-            if self._farm is None:
-                self._farm = self.directory / "farm"
-                scratch.farm(workspace.repo, self._farm)
-        return self._farm
+            if self._work_tree_copy is None:
+                self._work_tree_copy = self.directory / "work_tree_copy"
+                scratch.copy_work_tree(workspace.repo, self._work_tree_copy)
+        return self._work_tree_copy
 
-    def foresee(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> None:
+    def start(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> None:
         """Have a chart rendered while other work goes on."""
         key = self._key(chart, release, namespace, given)
         self._ahead[key] = helm.order(helm.locate(), chart, given, release, namespace, times=2)
@@ -100,10 +100,10 @@ class Kitchen:
 
 
 @contextmanager
-def kitchen(root: Path) -> Iterator[Kitchen]:
-    """A Kitchen for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
+def session(root: Path) -> Iterator[RenderSession]:
+    """A RenderSession for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
     with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
-        yield Kitchen(Path(name).resolve(), root)
+        yield RenderSession(Path(name).resolve(), root)
 
 
 def given_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
@@ -137,7 +137,7 @@ def _refuse_secrets(loaded: LoadedChart, file: str, own: Mapping[str, Yaml]) -> 
 
 
 def refuse_written_secrets(
-    run: Kitchen, loaded: LoadedChart, project: Project, environment: Environment | None
+    run: RenderSession, loaded: LoadedChart, project: Project, environment: Environment | None
 ) -> None:
     """The same for a chart without a profile, which has to be tried. Raises SecretError."""
     file, own = _inputs(project, environment)[-1]
@@ -147,7 +147,7 @@ def refuse_written_secrets(
 
 
 def attempt(
-    run: Kitchen, loaded: LoadedChart, project: Project, environment: Environment | None
+    run: RenderSession, loaded: LoadedChart, project: Project, environment: Environment | None
 ) -> Callable[[Mapping[str, Yaml]], Render]:
     """Renders the chart with other values than the environment's own, or without one than the project's."""
 
@@ -178,7 +178,7 @@ def _refuse(file: str, found: Sequence[str]) -> None:
 
 
 def render(
-    run: Kitchen, loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]
+    run: RenderSession, loaded: LoadedChart, release: str, namespace: str, given: Mapping[str, Yaml]
 ) -> tuple[Render, Render]:
     """Two renders of the same values. Raises InputError if they differ anywhere but in Secrets."""
     texts = run.texts(loaded.chart, release, namespace, given)
@@ -190,11 +190,11 @@ def render(
     return first, second
 
 
-def foresee(run: Kitchen, project: Project, environment: Environment) -> None:
+def start(run: RenderSession, project: Project, environment: Environment) -> None:
     """Have an environment rendered while other work goes on; its `render` finds the texts."""
     loaded = run.chart(environment.chart or project.chart)
     given = render_values(loaded, project, environment)
-    run.foresee(loaded.chart, project.release, namespace_of(project, environment), given)
+    run.start(loaded.chart, project.release, namespace_of(project, environment), given)
 
 
 def _demand_deterministic(chart: Chart, first: Render, second: Render) -> None:
@@ -209,7 +209,7 @@ def _demand_deterministic(chart: Chart, first: Render, second: Render) -> None:
         )
 
 
-def render_base(run: Kitchen, loaded: LoadedChart, project: Project) -> Render:
+def render_base(run: RenderSession, loaded: LoadedChart, project: Project) -> Render:
     """The chart with the shared values."""
     namespace = namespace_of(project, None)
     return render(run, loaded, project.release, namespace, render_values(loaded, project, None))[0]

@@ -26,7 +26,7 @@ from kasmgen.yaml import documents
 
 
 @dataclass(frozen=True)
-class Examined:
+class CheckedEnvironment:
     """What an environment came to.
 
     built: how building went, with the objects as they stand on disk. planned: path ->
@@ -42,12 +42,12 @@ class Examined:
     external: frozenset[str] = frozenset()
 
 
-def environment(job: assemble.Job, files: EnvironmentFiles) -> Examined:
+def environment(job: assemble.Job, files: EnvironmentFiles) -> CheckedEnvironment:
     """The environment, examined. Raises ToolError if a program is missing."""
     failures: dict[str, KasmgenError] = {}
     planned: dict[str, bytes] | None = None
     plans: list[Plan] = []
-    overlay: assemble.Overlay | None = None
+    overlay: assemble.AssembledOverlay | None = None
     try:
         render, plans, secrets = _rendered(job, files)
     except KasmgenError as error:
@@ -62,11 +62,11 @@ def environment(job: assemble.Job, files: EnvironmentFiles) -> Examined:
     path = f"{files.environment.directory}/kustomization.yaml"
     listed = _mapping(files.kustomization, path)
     own = _patch_files(job, files, listed)
-    return Examined(
+    return CheckedEnvironment(
         overlays.Built(files.environment.name, path, failures, listed, ours, objects, own, files.kept),
         planned,
         {plan.path: _lacks(plan) for plan in plans if plan.action != "keep"},
-        {plan.path: plan.wanted.certificate for plan in plans if plan.wanted.certificate},
+        {plan.path: plan.required.certificate for plan in plans if plan.required.certificate},
         _external(job, files),
     )
 
@@ -81,8 +81,8 @@ def _external(job: assemble.Job, files: EnvironmentFiles) -> frozenset[str]:
         given = chart_render.given_values(loaded, project, environment)
         # A profile leaves out what others bring; asked without that, it names all of them.
         usual = replace(environment, certificates={})
-        wanted = loaded.profile.secrets(usual, chart_render.namespace_of(project, environment), given)
-        names |= roles | {item.id.name for item in wanted if item.role in roles}
+        required = loaded.profile.secrets(usual, chart_render.namespace_of(project, environment), given)
+        names |= roles | {item.id.name for item in required if item.role in roles}
     return frozenset(names)
 
 
@@ -96,7 +96,7 @@ def _rendered(job: assemble.Job, files: EnvironmentFiles) -> _Rendered:
     namespace = chart_render.namespace_of(project, environment)
     given = chart_render.render_values(loaded, project, environment)
     first, second = chart_render.render(job.run, loaded, project.release, namespace, given)
-    needed = build.wanted_secrets(loaded, project, environment, first, second)
+    needed = build.required_secrets(loaded, project, environment, first, second)
     plans: list[Plan] = []
     taken = [item.path for item in files.existing]
     for item in needed:
@@ -104,7 +104,7 @@ def _rendered(job: assemble.Job, files: EnvironmentFiles) -> _Rendered:
         plans.append(secrets_plan.decide(environment.name, item, found, taken, job.sources.now))
         taken.append(plans[-1].path)
     kept = [plan for plan in plans if plan.action == "keep"]
-    nothing = supplied.assign(supplied.Brought(), [plan.wanted for plan in kept])
+    nothing = supplied.assign(supplied.Supplied(), [plan.required for plan in kept])
     secrets = seal.seal(environment.name, kept, job.workspace.sops_config, job.sources, nothing)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
     return first, plans, {**others, **secrets}
@@ -117,7 +117,7 @@ def _planned(
     plans: Sequence[Plan],
     secrets: Mapping[str, bytes],
     failures: dict[str, KasmgenError],
-) -> tuple[dict[str, bytes] | None, assemble.Overlay | None]:
+) -> tuple[dict[str, bytes] | None, assemble.AssembledOverlay | None]:
     if any(plan.action != "keep" for plan in plans):
         # What sealing would make is known only once it is made, and patches depend on it.
         return None, None
@@ -144,8 +144,8 @@ def _revisions(secrets: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
 def _on_disk(job: assemble.Job, planned: Mapping[str, bytes]) -> bool:
     """Whether the overlay and the base stand on disk as planned, so that what was built is what Flux builds."""
     root = job.workspace.root
-    wanted = {**job.base_files, **planned}
-    return all(_content(root / path) == content for path, content in wanted.items())
+    required = {**job.base_files, **planned}
+    return all(_content(root / path) == content for path, content in required.items())
 
 
 def _content(place: Path) -> bytes | None:
@@ -169,7 +169,7 @@ def _build_disk(
 
 
 def _lacks(plan: Plan) -> str:
-    name = plan.wanted.id.name
+    name = plan.required.id.name
     if plan.action == "create":
         return f"Secret {name} is not sealed yet"
     if plan.action == "add":

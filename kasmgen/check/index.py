@@ -15,7 +15,7 @@ from kasmgen.layout import paths as layout_paths
 from kasmgen.project import config
 from kasmgen.project.config import Project
 from kasmgen.repository import git, objects
-from kasmgen.repository.objects import Entry
+from kasmgen.repository.objects import TreeEntry
 from kasmgen.yaml import documents
 
 
@@ -26,7 +26,7 @@ class Index:
         self._repo = repo
         start = f"{prefix}/" if prefix else ""
         everything = objects.entries(repo, prefix)
-        self.entries: dict[str, Entry] = {
+        self.entries: dict[str, TreeEntry] = {
             path.removeprefix(start): entry for path, entry in everything.items() if entry.mode != objects.SUBMODULE
         }
         self.changed = {path.removeprefix(start) for path in objects.changed(repo, prefix)}

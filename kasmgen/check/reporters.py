@@ -9,7 +9,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from kasmgen import __version__
-from kasmgen.check.results import Report
+from kasmgen.check.results import CheckReport
 from kasmgen.check.rule import ERROR, Finding, Rule
 
 Rules = Mapping[str, Rule[Any]]
@@ -37,7 +37,7 @@ def _where(finding: Finding) -> str:
 # --- text ----------------------------------------------------------------
 
 
-def text(report: Report, rules: Rules) -> str:
+def text(report: CheckReport, rules: Rules) -> str:
     """For people: by environment, each finding in a line and its next step below."""
     lines: list[str] = []
     for environment in sorted({finding.environment for finding in report.findings}):
@@ -60,7 +60,7 @@ def _text_of(finding: Finding) -> list[str]:
 # --- JSON ----------------------------------------------------------------
 
 
-def as_json(report: Report, rules: Rules) -> str:
+def as_json(report: CheckReport, rules: Rules) -> str:
     """The documented form, `schemas/check.schema.json`."""
     value = {
         "$schema": SCHEMA,
@@ -92,7 +92,7 @@ def _json_of(finding: Finding, rules: Rules) -> dict[str, Any]:
 # --- SARIF ---------------------------------------------------------------
 
 
-def sarif(report: Report, rules: Rules) -> str:
+def sarif(report: CheckReport, rules: Rules) -> str:
     """SARIF 2.1.0 (OASIS): one run; findings that are switched off are suppressed results."""
     listed = sorted(rules)
     driver = {
@@ -145,7 +145,7 @@ def _sarif_result(finding: Finding, listed: list[str]) -> dict[str, Any]:
 # --- JUnit ---------------------------------------------------------------
 
 
-def junit(report: Report, rules: Rules) -> str:
+def junit(report: CheckReport, rules: Rules) -> str:
     """JUnit XML: a suite for each environment, a case for each rule; one with findings has failed.
 
     Warnings stand in `system-out` of their case, which JUnit does not count as failed.
@@ -161,7 +161,7 @@ def _failed(findings: tuple[Finding, ...] | list[Finding]) -> int:
     return len({(finding.environment, finding.rule) for finding in findings if finding.severity == ERROR})
 
 
-def _junit_suite(report: Report, environment: str, rules: Rules) -> str:
+def _junit_suite(report: CheckReport, environment: str, rules: Rules) -> str:
     own = [finding for finding in report.findings if finding.environment == environment]
     name = quoteattr(clean(environment) or "project")
     cases = "".join(_junit_case(rules[rule], name, [f for f in own if f.rule == rule]) for rule in sorted(rules))
@@ -182,7 +182,7 @@ def _junit_case(rule: Rule[Any], suite: str, findings: list[Finding]) -> str:
 # --- GitHub --------------------------------------------------------------
 
 
-def github(report: Report, rules: Rules) -> str:
+def github(report: CheckReport, rules: Rules) -> str:
     """Workflow commands of GitHub Actions, one line for each finding."""
     del rules
     return "\n".join(_github_of(finding) for finding in report.findings)
@@ -203,7 +203,7 @@ def _property(value: str) -> str:
     return _data(value).replace(":", "%3A").replace(",", "%2C")
 
 
-FORMATS: dict[str, Callable[[Report, Rules], str]] = {
+FORMATS: dict[str, Callable[[CheckReport, Rules], str]] = {
     "text": text,
     "json": as_json,
     "sarif": sarif,

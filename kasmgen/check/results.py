@@ -12,7 +12,7 @@ from kasmgen.project.config import CheckOff
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """findings: sorted, each once. silenced: those of rules that are switched off, with the reason.
 
     environments: what was looked at. skipped: what could not be looked at, in words.
@@ -56,7 +56,7 @@ def report(
     known: Mapping[str, object],
     environments: Sequence[str] = (),
     skipped: Sequence[str] = (),
-) -> Report:
+) -> CheckReport:
     """The report. known: identifiers of all rules. Raises InputError if `off` names a rule that does not exist."""
     refuse_unknown(off, known)
     kept: list[Finding] = []
@@ -67,7 +67,7 @@ def report(
             kept.append(finding)
         else:
             silenced.append((finding, reason))
-    return Report(tuple(kept), tuple(silenced), tuple(environments), tuple(skipped))
+    return CheckReport(tuple(kept), tuple(silenced), tuple(environments), tuple(skipped))
 
 
 def refuse_unknown(off: Iterable[CheckOff], known: Mapping[str, object]) -> None:

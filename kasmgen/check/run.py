@@ -14,10 +14,10 @@ from typing import TypeVar
 from kasmgen.chart import render
 from kasmgen.check import environment, work_tree
 from kasmgen.check import past as check_past
-from kasmgen.check.environment import Examined
+from kasmgen.check.environment import CheckedEnvironment
 from kasmgen.check.rule import Finding, run
 from kasmgen.check.rules import expiry, generated, leaks, overlays, reconcilers, references, since_base, validity
-from kasmgen.check.work_tree import Survey
+from kasmgen.check.work_tree import ProjectFiles
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
@@ -29,7 +29,7 @@ from kasmgen.project.config import CheckOff
 from kasmgen.project.workspace import Workspace
 from kasmgen.repository import git, scratch
 from kasmgen.review import compare_builds
-from kasmgen.review.risks import Context, assess
+from kasmgen.review.risks import RiskContext, assess
 from kasmgen.secrets.plan import Sources
 
 Progress = Callable[[str], None]
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckSettings:
     """What to look at. sources: clock and randomness; nothing is made with them, but plans need a time.
 
     days: how long certificates must last without a warning. kubernetes_version: "" for
@@ -71,7 +71,7 @@ class Checked:
 def check(
     start: Path,
     select: Callable[[Iterable[str]], Sequence[str]],
-    settings: Settings,
+    settings: CheckSettings,
     progress: Progress = lambda _: None,
 ) -> Checked:
     """What the rules find in the project at or above `start`.
@@ -96,8 +96,8 @@ def check(
         found += _without_builds(tree, settings)
         skipped.append("nothing was rendered or built, because the inputs cannot be read")
     else:
-        with render.kitchen(root) as kitchen:
-            round_ = _Round(tree, space, kitchen, settings, names, library)
+        with render.session(root) as session:
+            round_ = _Round(tree, space, session, settings, names, library)
             found += round_.findings(progress)
             skipped += round_.skipped
     wanted = {"", *names}
@@ -105,21 +105,21 @@ def check(
     return Checked(kept, project.checks_off, names, tuple(skipped))
 
 
-def _library(settings: Settings) -> validity.Library | None:
+def _library(settings: CheckSettings) -> validity.SchemaLibrary | None:
     if not settings.schemas:
         return None
     known = schema_files.load(settings.kubernetes_version)
-    return validity.Library(known.version, known.find, known.definitions)
+    return validity.SchemaLibrary(known.version, known.find, known.definitions)
 
 
-def _without_builds(tree: Survey, settings: Settings) -> Iterator[Finding]:
+def _without_builds(tree: ProjectFiles, settings: CheckSettings) -> Iterator[Finding]:
     """The rules that need no build, where there can be none."""
     sealed = {file.path: file.sealed for file in tree.sealed if file.sealed}
     yield from run(expiry.RULES, expiry.Certificates(sealed, settings.now, settings.days))
     yield from run(reconcilers.RULES, _flux(tree, {}))
 
 
-def _flux(tree: Survey, built: Mapping[str, Mapping[ResourceId, Object]]) -> reconcilers.Flux:
+def _flux(tree: ProjectFiles, built: Mapping[str, Mapping[ResourceId, Object]]) -> reconcilers.Flux:
     environments = frozenset(file.environment for file in tree.sealed) - {""}
     return reconcilers.Flux(work_tree.reconcilers(tree), tree.prefix, tree.files, environments, built)
 
@@ -128,12 +128,12 @@ def _flux(tree: Survey, built: Mapping[str, Mapping[ResourceId, Object]]) -> rec
 class _Round:
     """One run over the environments that can be rendered and built."""
 
-    tree: Survey
+    tree: ProjectFiles
     space: Workspace
-    kitchen: render.Kitchen
-    settings: Settings
+    session: render.RenderSession
+    settings: CheckSettings
     names: tuple[str, ...]
-    library: validity.Library | None
+    library: validity.SchemaLibrary | None
     skipped: list[str] = field(default_factory=list)
 
     def findings(self, progress: Progress) -> Iterator[Finding]:
@@ -158,14 +158,14 @@ class _Round:
 
     def _job(self) -> assemble.Job:
         project = self.space.project
-        loaded = self.kitchen.chart(project.chart)
-        base = render.render_base(self.kitchen, loaded, project)
+        loaded = self.session.chart(project.chart)
+        base = render.render_base(self.session, loaded, project)
         files = overlay_base.base(base.objects, str(loaded.chart))
-        scratch.write_tree(self.kitchen.directory / "build", files)
-        return assemble.Job(self.kitchen, self.space, base, files, self.settings.sources, lambda _: False)
+        scratch.write_tree(self.session.directory / "build", files)
+        return assemble.Job(self.session, self.space, base, files, self.settings.sources, lambda _: False)
 
-    def _examined(self, job: assemble.Job, progress: Progress) -> list[Examined]:
-        def one(name: str) -> Examined:
+    def _examined(self, job: assemble.Job, progress: Progress) -> list[CheckedEnvironment]:
+        def one(name: str) -> CheckedEnvironment:
             result = environment.environment(job, self.space.environments[name])
             progress(name)
             return result
@@ -174,7 +174,7 @@ class _Round:
 
     # --- generated files ---
 
-    def _generated(self, job: assemble.Job, results: Mapping[str, Examined]) -> generated.Generated:
+    def _generated(self, job: assemble.Job, results: Mapping[str, CheckedEnvironment]) -> generated.Generated:
         planned = dict(job.base_files)
         for result in results.values():
             planned |= result.planned or {}
@@ -197,7 +197,7 @@ class _Round:
 
     # --- one environment ---
 
-    def _of_environment(self, name: str, result: Examined) -> Iterator[Finding]:
+    def _of_environment(self, name: str, result: CheckedEnvironment) -> Iterator[Finding]:
         objects = result.built.objects
         yield from run(overlays.RULES, result.built)
         yield from run(validity.RULES, validity.Objects(name, objects, self.library))
@@ -206,7 +206,7 @@ class _Round:
             text = leaks.Text(result.built.path, value, name, shown, part, known=self.tree.opened.known)
             yield from run(leaks.RULES, text)
 
-    def _certificates(self, results: Mapping[str, Examined]) -> expiry.Certificates:
+    def _certificates(self, results: Mapping[str, CheckedEnvironment]) -> expiry.Certificates:
         sealed = {file.path: file.sealed for file in self.tree.sealed if file.sealed}
         wanted = {path: spec for result in results.values() for path, spec in result.certificates.items()}
         return expiry.Certificates(sealed, self.settings.now, self.settings.days, wanted)
@@ -217,14 +217,14 @@ class _Round:
     def _past(self) -> check_past.Past | None:
         return check_past.find(self.space.repo, self.space.prefix, self.names, self.settings.base)
 
-    def _changes(self, results: Mapping[str, Examined]) -> Iterator[Finding]:
+    def _changes(self, results: Mapping[str, CheckedEnvironment]) -> Iterator[Finding]:
         past = self._past
         # Whoever asks for some environments does not ask for those that are gone.
         every = set(self.tree.environments)
         gone = past.gone - every if past and set(self.names) == every else frozenset()
         if past is None or not (past.changed or gone):
             return
-        root = self.kitchen.directory / "past"
+        root = self.session.directory / "past"
         check_past.write(self.space.repo, past, root)
         place = root / self.space.prefix
 
@@ -238,12 +238,12 @@ class _Round:
     def _changes_of(
         self, name: str, root: Path, past: check_past.Past, new: Mapping[ResourceId, Object], *, gone: bool
     ) -> Iterator[Finding]:
-        old = check_past.build(root, name, self.kitchen.cache)
+        old = check_past.build(root, name, self.session.cache)
         if isinstance(old, KasmgenError):
             self.skipped.append(f"{name} did not build at {past.shown}, so nothing is known of what changed since")
         elif old and (new or gone):
-            found = assess(compare_builds(old, new), Context(old, new))
-            yield from run(since_base.RULES, since_base.Changes(name, past.shown, found))
+            found = assess(compare_builds(old, new), RiskContext(old, new))
+            yield from run(since_base.RULES, since_base.ChangesSince(name, past.shown, found))
 
 
 def in_parallel(task: Callable[[str], T], names: Sequence[str]) -> list[T]:

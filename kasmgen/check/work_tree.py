@@ -24,7 +24,7 @@ _PARALLEL = min(8, (os.cpu_count() or 2) + 1)
 
 
 @dataclass(frozen=True)
-class Survey:
+class ProjectFiles:
     """The project's files. Paths are relative to its root.
 
     files: regular files that Git has or would take. links: symbolic links -> target.
@@ -81,7 +81,7 @@ class Opened:
     known: leaks.Known = field(default_factory=leaks.Known, repr=False)
 
 
-def look(repo: git.Repository, root: Path, *, keys: bool) -> Survey:
+def look(repo: git.Repository, root: Path, *, keys: bool) -> ProjectFiles:
     """The project at `root`. keys: open sealed files for which a private key is at hand."""
     relative = git.toplevel_relative(repo, root)
     prefix = "" if relative == "." else relative
@@ -100,17 +100,17 @@ def look(repo: git.Repository, root: Path, *, keys: bool) -> Survey:
             repositories.append(path)
         elif place.is_file():
             files.add(path)
-    survey = Survey(repo, root, prefix, frozenset(files), links, tuple(repositories))
+    project = ProjectFiles(repo, root, prefix, frozenset(files), links, tuple(repositories))
     paths = sorted(path for path in files if layout_paths.is_sealed(path))
-    sealed = tuple(sealed_files.read(path, survey.read(path) or b"") for path in paths)
-    opened = _open(survey, sealed) if keys else Opened()
-    return Survey(repo, root, prefix, frozenset(files), links, tuple(repositories), sealed, opened)
+    sealed = tuple(sealed_files.read(path, project.read(path) or b"") for path in paths)
+    opened = _open(project, sealed) if keys else Opened()
+    return ProjectFiles(repo, root, prefix, frozenset(files), links, tuple(repositories), sealed, opened)
 
 
 # --- with a key at hand ------------------------------------------------------
 
 
-def _open(survey: Survey, sealed: tuple[sealed_files.SealedFile, ...]) -> Opened:
+def _open(project: ProjectFiles, sealed: tuple[sealed_files.SealedFile, ...]) -> Opened:
     held = age.recipients()
     mine = [file for file in sealed if file.sealed and _fits(file.sealed, held)]
     if not mine:
@@ -121,7 +121,7 @@ def _open(survey: Survey, sealed: tuple[sealed_files.SealedFile, ...]) -> Opened
 
     def open_one(file: sealed_files.SealedFile) -> tuple[str, dict[str, Secret] | str]:
         try:
-            plain = sops.decrypt(program, survey.read(file.path) or b"", name=file.path)
+            plain = sops.decrypt(program, project.read(file.path) or b"", name=file.path)
             return file.path, sealing.data_of(plain, file.path)
         except SecretError as error:
             return file.path, error.message.removeprefix(f"{file.path} ")
@@ -143,76 +143,76 @@ def _fits(sealed: sealing.Sealed, held: frozenset[str]) -> bool:
 # --- findings ----------------------------------------------------------------
 
 
-def findings(survey: Survey) -> Iterator[Finding]:
+def findings(project: ProjectFiles) -> Iterator[Finding]:
     """What the secret rules and the rules about the repository find."""
-    yield from run(sealed_files.RULES, secret_tree(survey))
-    yield from run(tracked_files.RULES, hygiene_tree(survey))
-    templates = leaks.chart_directories(survey.files)
-    for path in sorted(survey.files):
+    yield from run(sealed_files.RULES, secret_tree(project))
+    yield from run(tracked_files.RULES, repository_tree(project))
+    templates = leaks.chart_directories(project.files)
+    for path in sorted(project.files):
         text = leaks.Text(
             path,
-            survey.read(path),
+            project.read(path),
             layout_paths.environment(path),
             in_chart=path.startswith(templates),
-            known=survey.opened.known,
+            known=project.opened.known,
         )
         yield from run(leaks.RULES, text)
 
 
-def secret_tree(survey: Survey) -> sealed_files.SecretTree:
+def secret_tree(project: ProjectFiles) -> sealed_files.SecretTree:
     """The sealed files as the rules look at them."""
-    environments = {file.environment for file in survey.sealed} - {""}
+    environments = {file.environment for file in project.sealed} - {""}
     overlays = {name: f"{layout_paths.overlay(name)}/kustomization.yaml" for name in environments}
     return sealed_files.SecretTree(
-        files=survey.sealed,
-        config=survey.read(layout_paths.SOPS_FILE) if layout_paths.SOPS_FILE in survey.files else None,
-        resources={name: sealed_files.resources_of(survey.read(path) or b"", path) for name, path in overlays.items()},
-        plain=sealed_files.plain_secrets(_plain_documents(survey)),
-        broken=survey.opened.broken,
+        files=project.sealed,
+        config=project.read(layout_paths.SOPS_FILE) if layout_paths.SOPS_FILE in project.files else None,
+        resources={name: sealed_files.resources_of(project.read(path) or b"", path) for name, path in overlays.items()},
+        plain=sealed_files.plain_secrets(_plain_documents(project)),
+        broken=project.opened.broken,
     )
 
 
-def _plain_documents(survey: Survey) -> Iterator[tuple[str, object]]:
-    for path in sorted(survey.files):
+def _plain_documents(project: ProjectFiles) -> Iterator[tuple[str, object]]:
+    for path in sorted(project.files):
         inside = path.startswith((f"{layout_paths.BASE}/", f"{layout_paths.OVERLAYS}/"))
         if inside and layout_paths.is_yaml(path) and not layout_paths.is_sealed(path):
-            content = survey.read(path) or b""
+            content = project.read(path) or b""
             if leaks.may_hold_secret(content):
-                yield from ((path, document) for document in survey.documents(path))
+                yield from ((path, document) for document in project.documents(path))
 
 
-def hygiene_tree(survey: Survey) -> tracked_files.Tree:
+def repository_tree(project: ProjectFiles) -> tracked_files.Tree:
     """The repository as the rules look at it."""
     kustomizations: dict[str, Mapping[str, yaml_documents.Yaml]] = {}
-    for path in sorted(survey.files):
+    for path in sorted(project.files):
         if path.rpartition("/")[2] in tracked_files.NAMES:
-            for document in survey.documents(path):
+            for document in project.documents(path):
                 if isinstance(document, dict):
                     kustomizations[path] = document
-    tree = tracked_files.Tree(survey.files, survey.links, kustomizations, frozenset(), survey.repositories)
-    absent = {target for _, _, target in tracked_files.local(tree) if target not in survey.files}
-    there = [path for path in sorted(absent) if not path.startswith("../") and (survey.root / path).is_file()]
-    start = f"{survey.prefix}/" if survey.prefix else ""
-    ignored = objects.ignored(survey.repo, [f"{start}{path}" for path in there])
+    tree = tracked_files.Tree(project.files, project.links, kustomizations, frozenset(), project.repositories)
+    absent = {target for _, _, target in tracked_files.local(tree) if target not in project.files}
+    there = [path for path in sorted(absent) if not path.startswith("../") and (project.root / path).is_file()]
+    start = f"{project.prefix}/" if project.prefix else ""
+    ignored = objects.ignored(project.repo, [f"{start}{path}" for path in there])
     return tracked_files.Tree(
-        survey.files,
-        survey.links,
+        project.files,
+        project.links,
         kustomizations,
         frozenset(path for path in there if f"{start}{path}" in ignored),
-        survey.repositories,
+        project.repositories,
     )
 
 
-def reconcilers(survey: Survey) -> tuple[rules_reconcilers.Reconciler, ...]:
+def reconcilers(project: ProjectFiles) -> tuple[rules_reconcilers.Reconciler, ...]:
     """Every Flux Kustomization of the project."""
     found = []
-    for path in sorted(survey.files):
+    for path in sorted(project.files):
         if layout_paths.is_yaml(path) and not layout_paths.is_sealed(path):
-            content = survey.read(path)
+            content = project.read(path)
             if content and rules_reconcilers.API.encode() in content and b"Kustomization" in content:
                 found += [
                     rules_reconcilers.Reconciler(path, document)
-                    for document in survey.documents(path)
+                    for document in project.documents(path)
                     if isinstance(document, dict) and rules_reconcilers.is_reconciler(document)
                 ]
     return tuple(found)

@@ -19,7 +19,7 @@ import click
 from kasmgen import __version__
 from kasmgen.cli import output as cli_output
 from kasmgen.cli.options import Group, changing, common, complete_environment, output_option
-from kasmgen.cli.output import Settings
+from kasmgen.cli.output import OutputSettings
 from kasmgen.errors import AnswerIsNo, InputError, KasmgenError, ToolError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _command(name: str, *, renders: bool = False) -> Any:
     return importlib.import_module(f"kasmgen.commands.{name}")
 
 
-def _start(settings: Settings) -> Path:
+def _start(settings: OutputSettings) -> Path:
     return Path(settings.directory)
 
 
@@ -60,7 +60,7 @@ def cli(context: click.Context) -> None:
       kasmgen env add prod --hostname kasm.example.com
       kasmgen render --check
     """
-    context.ensure_object(Settings)
+    context.ensure_object(OutputSettings)
 
 
 @cli.command()
@@ -77,7 +77,7 @@ def cli(context: click.Context) -> None:
 @common
 @click.pass_obj
 def init(
-    settings: Settings,
+    settings: OutputSettings,
     directory: str,
     chart: str,
     release: str,
@@ -113,7 +113,7 @@ def init(
     cli_output.outcome(settings, command.run(request, options), output)
 
 
-def _chart_path(settings: Settings, chart: str) -> str:
+def _chart_path(settings: OutputSettings, chart: str) -> str:
     return chart if chart == "builtin" else str((_start(settings) / Path(chart).expanduser()).absolute())
 
 
@@ -157,7 +157,7 @@ def env() -> None:
 @common
 @click.pass_obj
 def env_add(
-    settings: Settings,
+    settings: OutputSettings,
     /,
     registry_server: str,
     registry_username: str,
@@ -207,7 +207,7 @@ def _registry(server: str, username: str, email: str, password_file: str) -> dic
 @output_option
 @common
 @click.pass_obj
-def env_list(settings: Settings, output: str) -> None:
+def env_list(settings: OutputSettings, output: str) -> None:
     """List the environments.
 
     \b
@@ -245,7 +245,7 @@ def _days(left: int | None) -> str:
 @output_option
 @common
 @click.pass_obj
-def env_show(settings: Settings, name: str, output: str) -> None:
+def env_show(settings: OutputSettings, name: str, output: str) -> None:
     """Show one environment: certificates, recipients, Flux object, and what stays manual.
 
     \b
@@ -286,7 +286,12 @@ def env_show(settings: Settings, name: str, output: str) -> None:
 @common
 @click.pass_obj
 def render(
-    settings: Settings, environments: Sequence[str], check: bool, accept_chart: bool, options: Options, output: str
+    settings: OutputSettings,
+    environments: Sequence[str],
+    check: bool,
+    accept_chart: bool,
+    options: Options,
+    output: str,
 ) -> None:
     """Bring base, overlays and cluster objects in line with the inputs.
 
@@ -338,7 +343,7 @@ def render(
 @common
 @click.pass_obj
 def check(
-    settings: Settings,
+    settings: OutputSettings,
     /,
     environments: Sequence[str],
     staged: bool,
@@ -404,7 +409,7 @@ def _count_environments(start: Path) -> int:
 @common
 @click.pass_obj
 def diff(
-    settings: Settings,
+    settings: OutputSettings,
     arguments: Sequence[str],
     output: str,
     max_bytes: int,
@@ -456,7 +461,7 @@ def diff(
 @output_option
 @common
 @click.pass_obj
-def ci(settings: Settings, platform: str, options: Options, output: str) -> None:
+def ci(settings: OutputSettings, platform: str, options: Options, output: str) -> None:
     """Write a pipeline that checks every pull request and shows what it changes.
 
     It needs no key and no secret, so it works for forks too. docs/ci.md says
@@ -487,7 +492,7 @@ def secret() -> None:
 @output_option
 @common
 @click.pass_obj
-def secret_show(settings: Settings, environment: str, key: str, reveal: bool, output: str) -> None:
+def secret_show(settings: OutputSettings, environment: str, key: str, reveal: bool, output: str) -> None:
     """Decrypt the Secrets of ENV, or one KEY of them, for those who hold a key.
 
     A terminal is refused without --reveal: it has a scrollback and onlookers.
@@ -527,7 +532,7 @@ def _as_text(value: Secret) -> str:
 @output_option
 @common
 @click.pass_obj
-def doctor(settings: Settings, output: str) -> None:
+def doctor(settings: OutputSettings, output: str) -> None:
     """Show which programs were found, where, which version, and what is wrong.
 
     \b
@@ -569,7 +574,7 @@ def completion(shell: str) -> None:
 @click.argument("directory", metavar="[DIR]", default="demo", type=click.Path())
 @common
 @click.pass_obj
-def demo(settings: Settings, directory: str) -> None:
+def demo(settings: OutputSettings, directory: str) -> None:
     """Make a throwaway repository with two environments in DIR (./demo), and show it.
 
     \b
@@ -609,7 +614,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    settings = Settings()
+    settings = OutputSettings()
     try:
         cli.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
     except click.exceptions.Exit as done:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kasmgen.cli.output import Settings, log_to_stderr
+from kasmgen.cli.output import OutputSettings, log_to_stderr
 from kasmgen.errors import InputError, KasmgenError
 
 Function = Callable[..., Any]
@@ -51,7 +51,7 @@ def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     """A callback that puts a global option into the settings, wherever on the line it stood."""
 
     def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        settings: Settings = context.ensure_object(Settings)
+        settings: OutputSettings = context.ensure_object(OutputSettings)
         if value == "":
             raise _empty(parameter)
         if value not in (None, False, 0):
@@ -155,7 +155,7 @@ def complete_environment(context: click.Context, _: click.Parameter, incomplete:
     from kasmgen.project import workspace
 
     try:
-        root = workspace.find_root(Path(context.ensure_object(Settings).directory))
+        root = workspace.find_root(Path(context.ensure_object(OutputSettings).directory))
         return [name for name in workspace.environment_names(root) if name.startswith(incomplete)]
     except KasmgenError:
         return []

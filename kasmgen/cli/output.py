@@ -23,7 +23,7 @@ _LINES_AND_TABS = re.compile("([\n\t])")
 
 
 @dataclass
-class Settings:
+class OutputSettings:
     """The global options: where to work and how to talk."""
 
     directory: str = "."
@@ -43,14 +43,14 @@ def safe(text: str) -> str:
     return "".join(part if part in ("\n", "\t") else names.escaped(part) for part in parts)
 
 
-def console(settings: Settings, *, stderr: bool = True) -> Any:
+def console(settings: OutputSettings, *, stderr: bool = True) -> Any:
     """A rich console on stderr (for people) or stdout (for results)."""
     from rich.console import Console
 
     return Console(stderr=stderr, no_color=not settings.color, highlight=False, soft_wrap=True)
 
 
-def say(settings: Settings, text: str, style: str = "") -> None:
+def say(settings: OutputSettings, text: str, style: str = "") -> None:
     """One line for people."""
     if settings.quiet:
         return
@@ -88,9 +88,9 @@ def out_bytes(value: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def error(settings: Settings, problem: KasmgenError) -> None:
+def error(settings: OutputSettings, problem: KasmgenError) -> None:
     """What was wrong, where, and the next step. Never silenced."""
-    loud = Settings(settings.directory, settings.verbose, False, settings.no_color)
+    loud = OutputSettings(settings.directory, settings.verbose, False, settings.no_color)
     lines = safe(problem.message).splitlines() or [""]
     say(loud, f"error: {lines[0]}", "bad")
     for line in lines[1:]:
@@ -99,7 +99,7 @@ def error(settings: Settings, problem: KasmgenError) -> None:
         say(loud, f"next: {problem.hint}", "dim")
 
 
-def table(settings: Settings, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(settings: OutputSettings, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows on stdout: a table on a terminal, tab-separated for programs."""
     if not sys.stdout.isatty():
         for row in rows:
@@ -122,7 +122,7 @@ def facts(pairs: Mapping[str, Sequence[str]]) -> None:
             out(f"{name if not number else '':<{width}}  {safe(line)}".rstrip())
 
 
-def outcome(settings: Settings, done: Outcome, output: str) -> None:
+def outcome(settings: OutputSettings, done: Outcome, output: str) -> None:
     """What a changing command did: the result as text or JSON, and for people what to look at and do next."""
     if output == "json":
         out_json(
@@ -160,7 +160,7 @@ def outcome(settings: Settings, done: Outcome, output: str) -> None:
 
 
 @contextmanager
-def progress(settings: Settings, what: str, total: int) -> Iterator[Callable[[str], None]]:
+def progress(settings: OutputSettings, what: str, total: int) -> Iterator[Callable[[str], None]]:
     """A bar on stderr while many things are done; nothing where nobody would see it."""
     if settings.quiet or total < 2 or not sys.stderr.isatty():
         yield lambda _: None
@@ -177,7 +177,7 @@ def progress(settings: Settings, what: str, total: int) -> Iterator[Callable[[st
         yield step
 
 
-def log_to_stderr(settings: Settings) -> None:
+def log_to_stderr(settings: OutputSettings) -> None:
     """With -vv, every program that is started is shown. Secrets are never on a command line."""
     if settings.verbose > 1:
         handler = logging.StreamHandler(sys.stderr)

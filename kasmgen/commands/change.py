@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kasmgen import __version__
-from kasmgen.build import Result
+from kasmgen.build import Built
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.programs import helm, kustomize, sops
 from kasmgen.project import workspace as workspaces
@@ -125,7 +125,7 @@ def prune_globs(names: Sequence[str]) -> list[str]:
     return out
 
 
-def notes_of(result: Result) -> tuple[str, ...]:
+def notes_of(result: Built) -> tuple[str, ...]:
     """Everything that was normalised, for -v."""
     lines = [f"base: {note}" for note in result.notes]
     for name, environment in result.environments.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from kasmgen.check import reporters, results
-from kasmgen.check.results import Report
+from kasmgen.check.results import CheckReport
 from kasmgen.check.table import RULES
 from kasmgen.errors import InputError
 
@@ -20,7 +20,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Request:
+class CheckRequest:
     """What the command line asked for.
 
     environments: empty for all. staged: only the secret rules, on what is staged.
@@ -40,7 +40,7 @@ class Request:
     keys: bool = True
 
 
-def run(start: Path, request: Request, progress: Progress = lambda _: None) -> Report:
+def run(start: Path, request: CheckRequest, progress: Progress = lambda _: None) -> CheckReport:
     """What the rules find. Raises KasmgenError where there is nothing to check, or a program is missing."""
     if request.staged:
         from kasmgen.check import index
@@ -66,11 +66,11 @@ def _select(known: Iterable[str], names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names)) or there
 
 
-def _settings(request: Request) -> check_run.Settings:
+def _settings(request: CheckRequest) -> check_run.CheckSettings:
     from kasmgen.check import run as check_run
     from kasmgen.commands import change
 
-    return check_run.Settings(
+    return check_run.CheckSettings(
         change.sources(_no_key),
         request.days,
         request.kubernetes_version,
@@ -85,6 +85,6 @@ def _no_key(key_type: str) -> NoReturn:
     raise AssertionError(f"check makes nothing, and no {key_type} key")
 
 
-def write(found: Report, format_: str) -> str:
+def write(found: CheckReport, format_: str) -> str:
     """The report in one of `formats.FORMATS`."""
     return reporters.FORMATS[format_](found, RULES)

@@ -59,9 +59,9 @@ def run(directory: Path) -> Demo:
     git.configure(repo, "user.name", "Demo")
     git.configure(repo, "user.email", "demo@example.com")
     recipient, _ = age.generate()
-    init.run(init.Request(root, recipients=[recipient]), Options())
-    env_add.run(root, env_add.Request("staging", "kasm.staging.example.com"), Options())
-    prod = env_add.Request("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
+    init.run(init.InitRequest(root, recipients=[recipient]), Options())
+    env_add.run(root, env_add.AddRequest("staging", "kasm.staging.example.com"), Options())
+    prod = env_add.AddRequest("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
     env_add.run(root, prod, Options())
     documents = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod").split("\n---\n")
     objects = [yaml_documents.load(document) for document in documents]

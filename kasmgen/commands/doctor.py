@@ -15,7 +15,7 @@ from kasmgen.repository import git
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at. ok: whether it is as it must be."""
 
     what: str
@@ -29,54 +29,56 @@ class Finding:
         return asdict(self)
 
 
-def run(start: Path) -> list[Finding]:
+def run(start: Path) -> list[Diagnosis]:
     """What was found: kasmgen itself, the programs it uses, the key file, the project."""
     return [
-        Finding("kasmgen", True, __version__, f"Python {sys.version.split()[0]}"),
+        Diagnosis("kasmgen", True, __version__, f"Python {sys.version.split()[0]}"),
         _look("helm", _helm),
         _look("kustomize", _kustomize),
         _look("sops", _sops),
-        _look("git", lambda: Finding("git", True, git.version(), "PATH")),
+        _look("git", lambda: Diagnosis("git", True, git.version(), "PATH")),
         _look("age key file", _key_file),
         _look("project", lambda: _project(start)),
     ]
 
 
-def _look(what: str, find: Callable[[], Finding]) -> Finding:
+def _look(what: str, find: Callable[[], Diagnosis]) -> Diagnosis:
     try:
         return find()
     except KasmgenError as error:
-        return Finding(what, False, problem=f"{error.message}; {error.hint}" if error.hint else error.message)
+        return Diagnosis(what, False, problem=f"{error.message}; {error.hint}" if error.hint else error.message)
 
 
-def _helm() -> Finding:
+def _helm() -> Diagnosis:
     engine = helm.locate()
-    return Finding("helm", True, engine.version, f"{engine.kind} {engine.path}")
+    return Diagnosis("helm", True, engine.version, f"{engine.kind} {engine.path}")
 
 
-def _kustomize() -> Finding:
+def _kustomize() -> Diagnosis:
     found = kustomize.locate()
-    return Finding("kustomize", True, kustomize.version(found), " ".join(found.command))
+    return Diagnosis("kustomize", True, kustomize.version(found), " ".join(found.command))
 
 
-def _sops() -> Finding:
+def _sops() -> Diagnosis:
     found = sops.locate()
-    return Finding("sops", True, found.version, f"{found.path} ({found.found})")
+    return Diagnosis("sops", True, found.version, f"{found.path} ({found.found})")
 
 
-def _key_file() -> Finding:
+def _key_file() -> Diagnosis:
     path = age.key_file()
     if not path.exists():
-        return Finding("age key file", True, "", f"{path}: none; only decrypting needs one")
+        return Diagnosis("age key file", True, "", f"{path}: none; only decrypting needs one")
     if path.stat().st_mode & 0o077:
-        return Finding("age key file", False, "", str(path), f"others may read it; chmod 600 {path}")
-    return Finding("age key file", True, "", str(path))
+        return Diagnosis("age key file", False, "", str(path), f"others may read it; chmod 600 {path}")
+    return Diagnosis("age key file", True, "", str(path))
 
 
-def _project(start: Path) -> Finding:
+def _project(start: Path) -> Diagnosis:
     try:
         root = workspace.find_root(start)
     except InputError:
-        return Finding("project", True, "", "none here")
+        return Diagnosis("project", True, "", "none here")
     found = workspace.load(root)
-    return Finding("project", True, str(found.project.chart.version), f"{root}, {len(found.environments)} environments")
+    return Diagnosis(
+        "project", True, str(found.project.chart.version), f"{root}, {len(found.environments)} environments"
+    )

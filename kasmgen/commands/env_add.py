@@ -21,7 +21,7 @@ from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git, publish
 from kasmgen.secrets import key_pool, plan, supplied
 from kasmgen.secrets import sops_config as secrets_sops_config
-from kasmgen.secrets.supplied import Brought
+from kasmgen.secrets.supplied import Supplied
 from kasmgen.yaml.documents import Yaml
 
 REGISTRY_NAME = "kasm-registry"
@@ -29,7 +29,7 @@ DOCKER_HUB = "https://index.docker.io/v1/"
 
 
 @dataclass(frozen=True)
-class Request:
+class AddRequest:
     """What `env add` was asked for; "" and () mean "not said"."""
 
     name: str
@@ -48,12 +48,12 @@ class Request:
     git_url: str = ""
 
 
-def run(start: Path, request: Request, options: Options, progress: build.Progress = lambda _: None) -> Outcome:
+def run(start: Path, request: AddRequest, options: Options, progress: build.Progress = lambda _: None) -> Outcome:
     """Add the environment. Raises InputError that names the option for everything that is not right."""
     workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
     inputs = supplied_values.named(request.value_files, request.sets)
-    with inputs, render.kitchen(workspace.root) as run_, key_pool.key_maker() as (order, take):
+    with inputs, render.session(workspace.root) as run_, key_pool.key_maker() as (order, take):
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(run_, loaded, workspace, request)
         sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
@@ -89,8 +89,8 @@ def _check_name(workspace: Workspace, name: str) -> None:
 
 
 def _environment(
-    run: render.Kitchen, loaded: render.LoadedChart, workspace: Workspace, request: Request
-) -> tuple[Environment, Brought]:
+    run: render.RenderSession, loaded: render.LoadedChart, workspace: Workspace, request: AddRequest
+) -> tuple[Environment, Supplied]:
     """The environment as its file will say it, and the secret values that were passed."""
     given = supplied_values.read(request.value_files, request.sets)
     lifted = loaded.profile.lift(given)
@@ -107,10 +107,10 @@ def _environment(
         attempt = render.attempt(run, loaded, workspace.project, environment)
         rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt)
         environment = replace(environment, values=rest)
-    return environment, Brought(passwords, lifted.pairs, registry, frozen)
+    return environment, Supplied(passwords, lifted.pairs, registry, frozen)
 
 
-def _fields(request: Request, found: Mapping[str, Yaml]) -> Environment:
+def _fields(request: AddRequest, found: Mapping[str, Yaml]) -> Environment:
     """Fields from the options, and where an option was not given from the values."""
 
     def text(option: str, said: str, key: str, default: str = "") -> str:
@@ -169,7 +169,7 @@ def _expected_paths(loaded: render.LoadedChart, workspace: Workspace, environmen
     return [plan.file_path(environment.name, item.id, ()) for item in secrets]
 
 
-def _sops_config(workspace: Workspace, request: Request, options: Options, paths: Sequence[str]) -> bytes:
+def _sops_config(workspace: Workspace, request: AddRequest, options: Options, paths: Sequence[str]) -> bytes:
     """`.sops.yaml` with a rule for the environment; the rules of all the others made sure of."""
     if options.commit and not options.dry_run:
         _demand_committed_rules(workspace)
@@ -191,7 +191,7 @@ def _demand_committed_rules(workspace: Workspace) -> None:
         )
 
 
-def _demand_current_base(workspace: Workspace, result: build.Result) -> None:
+def _demand_current_base(workspace: Workspace, result: build.Built) -> None:
     stale = publish.plan(workspace.root, result.base, prune=["base"])
     if stale:
         raise RepositoryError(
@@ -212,8 +212,8 @@ def _publish(
     workspace: Workspace,
     environment: Environment,
     tree: Mapping[str, bytes],
-    result: build.Result,
-    passed: Brought,
+    result: build.Built,
+    passed: Supplied,
     options: Options,
 ) -> Outcome:
     name = environment.name

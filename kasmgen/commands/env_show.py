@@ -18,7 +18,7 @@ from kasmgen.secrets import sops_config
 
 
 @dataclass(frozen=True)
-class Certificate:
+class ShownCertificate:
     """One sealed certificate, read from clear annotations. days_left: whole days, negative once expired."""
 
     secret: str
@@ -37,7 +37,7 @@ class Shown:
     namespace: str
     chart: str
     size: str
-    certificates: tuple[Certificate, ...]
+    certificates: tuple[ShownCertificate, ...]
     secrets: tuple[str, ...]
     recipients: tuple[str, ...]
     flux: str
@@ -53,11 +53,11 @@ def run(start: Path, names: Sequence[str], now: datetime | None = None) -> list[
     """The environments `names`, or all of them."""
     workspace = load(start)
     selected = select(workspace, names)
-    with render.kitchen(workspace.root) as run_:
+    with render.session(workspace.root) as run_:
         return [_show(run_, workspace, workspace.environments[name], now or datetime.now(UTC)) for name in selected]
 
 
-def _show(run_: render.Kitchen, workspace: Workspace, files: EnvironmentFiles, now: datetime) -> Shown:
+def _show(run_: render.RenderSession, workspace: Workspace, files: EnvironmentFiles, now: datetime) -> Shown:
     project, environment = workspace.project, files.environment
     loaded = run_.chart(environment.chart or project.chart, locked=False)
     namespace = render.namespace_of(project, environment)
@@ -88,10 +88,10 @@ def _show(run_: render.Kitchen, workspace: Workspace, files: EnvironmentFiles, n
     )
 
 
-def _certificate(name: str, annotations: Mapping[str, str], now: datetime) -> Certificate:
+def _certificate(name: str, annotations: Mapping[str, str], now: datetime) -> ShownCertificate:
     end = secrets_certificates.expiry(annotations)
     listed = annotations.get("kasmgen.dev/dns-names", "")
-    return Certificate(
+    return ShownCertificate(
         secret=name,
         names=tuple(part for part in listed.split(",") if part),
         not_after=end.strftime("%Y-%m-%d") if end else "",

@@ -31,7 +31,7 @@ from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)
-class Request:
+class InitRequest:
     """What `init` was asked for."""
 
     directory: Path
@@ -44,7 +44,7 @@ class Request:
     generate_key: bool = False
 
 
-def run(request: Request, options: Options) -> Outcome:
+def run(request: InitRequest, options: Options) -> Outcome:
     """Make the project. Where there is one already, say so and change nothing."""
     root = request.directory.absolute()
     if root.is_dir():
@@ -78,7 +78,7 @@ def _refuse_nested(root: Path) -> None:
             )
 
 
-def _project(request: Request) -> Project:
+def _project(request: InitRequest) -> Project:
     given = supplied_values.read(request.value_files, request.sets)
     return Project(
         chart=ChartRef(source=request.chart),
@@ -140,7 +140,7 @@ def _check_new(present: Path, options: Options) -> None:
 def _publish(
     repo: git.Repository | None,
     root: Path,
-    request: Request,
+    request: InitRequest,
     project: Project,
     recipients: Sequence[str],
     key: tuple[str, Secret] | None,
@@ -150,7 +150,7 @@ def _publish(
     project = replace(project, chart=ChartRef(_source(request.chart, root)))
     if repo is not None:
         change.check(repo, options)
-    with supplied_values.named(request.value_files, request.sets), render.kitchen(root) as run:
+    with supplied_values.named(request.value_files, request.sets), render.session(root) as run:
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project, request)
         base = render.render_base(run, loaded, project)
@@ -221,7 +221,9 @@ def _outside(source: str, root: Path, repo: git.Repository | None) -> tuple[str,
     return (f"chart {source} lies outside the repository: every clone needs it in the same place beside it",)
 
 
-def _refuse_secrets(run: render.Kitchen, loaded: render.LoadedChart, project: Project, request: Request) -> None:
+def _refuse_secrets(
+    run: render.RenderSession, loaded: render.LoadedChart, project: Project, request: InitRequest
+) -> None:
     """Shared values are committed in clear, so none of them may be a secret."""
     lifted = loaded.profile.lift(project.values)
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
@@ -235,7 +237,7 @@ def _refuse_secrets(run: render.Kitchen, loaded: render.LoadedChart, project: Pr
         )
 
 
-def _whence(loaded: render.LoadedChart, request: Request) -> str:
+def _whence(loaded: render.LoadedChart, request: InitRequest) -> str:
     """The options that brought a secret, for a message; all that brought values where none is one by itself."""
 
     def brings(given: Mapping[str, Yaml]) -> bool:

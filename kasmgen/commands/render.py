@@ -38,7 +38,7 @@ def run(
     """
     workspace = load(start) if check else change.open_workspace(start, options)
     selected = select(workspace, names)
-    with render.kitchen(workspace.root) as run_, key_pool.key_maker() as (_, take):
+    with render.session(workspace.root) as run_, key_pool.key_maker() as (_, take):
         if accept_chart:
             workspace = _unlocked(workspace)
         result = build.build(
@@ -166,9 +166,9 @@ def _inputs(workspace: Workspace, names: Sequence[str]) -> list[str]:
 def _publish(
     workspace: Workspace,
     names: Sequence[str],
-    changes: publish.Changes,
+    changes: publish.FileChanges,
     also: Sequence[str],
-    result: build.Result,
+    result: build.Built,
     options: Options,
 ) -> publish.Published:
     which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"

@@ -25,7 +25,7 @@ from kasmgen.yaml.documents import Yaml
 class Job:
     """What building one environment needs to know."""
 
-    run: render.Kitchen
+    run: render.RenderSession
     workspace: Workspace
     base: Render
     base_files: Mapping[str, bytes]
@@ -34,7 +34,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Overlay:
+class AssembledOverlay:
     """An environment's overlay, proved.
 
     files: path -> content. ours: what kasmgen's entries alone build to. objects: what
@@ -55,7 +55,7 @@ def exact(
 
 def prove(
     job: Job, files: EnvironmentFiles, want: dict[ResourceId, Object], secrets: Mapping[str, bytes], source: str
-) -> Overlay:
+) -> AssembledOverlay:
     """The overlay whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
     environment = files.environment
     where = f"environment {environment.name}"
@@ -83,7 +83,7 @@ def prove(
         json_only |= wrong
     text, objects = _kustomization(job, files, own, secrets, entries)
     whole = {**own, **secrets, f"{environment.directory}/kustomization.yaml": text.encode()}
-    return Overlay(whole, built, built if objects is None else objects)
+    return AssembledOverlay(whole, built, built if objects is None else objects)
 
 
 def _overlay(
@@ -161,7 +161,7 @@ def _kustomization(
     text = kustomization.update(files.kustomization, path, resources, patches, files.kept)
     if not kustomization.own_content(text, path, files.kept):
         return text, None
-    root = job.run.farm(job.workspace) / job.workspace.prefix
+    root = job.run.work_tree_copy(job.workspace) / job.workspace.prefix
     planned = {**job.base_files, **own, **secrets, path: text.encode()}
     scratch.write_tree(root, planned)
     return text, verify.demand_builds(root, environment.directory, job.run.cache)

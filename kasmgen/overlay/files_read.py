@@ -14,7 +14,7 @@ MOST_DIRECTORIES = 1_000
 _LONGEST_PATH = 4_096
 
 
-def closure(directory: str, files: Collection[str], read: Callable[[str], bytes]) -> frozenset[str]:
+def of(directory: str, files: Collection[str], read: Callable[[str], bytes]) -> frozenset[str]:
     """Paths that building `directory` may read: its own, and what its kustomizations point to, further down too.
 
     files: every path of the repository. read: the content of one. Whatever looks like

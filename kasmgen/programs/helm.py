@@ -108,7 +108,7 @@ def order(
 
 
 def _answered(
-    library: libhelm.Library, asked: Sequence[Future[libhelm.Answer]], chart: Chart, values: Mapping[str, Yaml]
+    library: libhelm.HelmLibrary, asked: Sequence[Future[libhelm.Answer]], chart: Chart, values: Mapping[str, Yaml]
 ) -> list[Texts]:
     try:
         answers = [answer.result(timeout=LONGEST) for answer in asked]

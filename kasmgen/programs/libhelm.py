@@ -30,7 +30,7 @@ class EndedError(Exception):
     """The process ended before it answered."""
 
 
-class Library:
+class HelmLibrary:
     """A process that renders, several charts at a time.
 
     greeting: its `path` and `version`, or `missing`: the error with which libhelm could not be loaded.
@@ -84,14 +84,14 @@ class Library:
 
 
 _lock = threading.Lock()
-_libraries: list[Library] = []
+_libraries: list[HelmLibrary] = []
 
 
-def library() -> Library:
+def library() -> HelmLibrary:
     """The one of this process; a new one if it ended."""
     with _lock:
         if not _libraries or _libraries[-1].ended:
-            _libraries[:] = [Library()]
+            _libraries[:] = [HelmLibrary()]
         return _libraries[-1]
 
 

@@ -27,7 +27,7 @@ class TimedOutError(ToolError):
 
 
 @dataclass(frozen=True)
-class Result:
+class Completed:
     """What a program left behind: exit code and both outputs."""
 
     code: int
@@ -50,7 +50,7 @@ def run(
     secret: bool = False,
     timeout: float = 600,
     memory: int = 0,
-) -> Result:
+) -> Completed:
     """Run a program and wait for it.
 
     env: the whole environment of the child (default: `clean_environment()`).
@@ -76,7 +76,7 @@ def run(
             f"{name} {argv[1] if len(argv) > 1 else ''} failed with exit code {process.returncode}"
             + ("" if secret else _said(err))
         )
-    return Result(process.returncode, out, err)
+    return Completed(process.returncode, out, err)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def run(
     stdin: bytes | None = None,
     ok: Sequence[int] = (0,),
     extra: Mapping[str, str] | None = None,
-) -> process.Result:
+) -> process.Completed:
     """Run git for something that runs no hook: in English, without locks for mere reading.
 
     extra: environment variables. Raises RepositoryError for an exit code that is not `ok`.
@@ -111,7 +111,7 @@ def room(said: str, otherwise: str = "") -> str:
     return "make room on the disk, then run the command again" if any(text in said for text in full) else otherwise
 
 
-def complaint(done: process.Result) -> str:
+def complaint(done: process.Completed) -> str:
     """What git and its hooks said, shortened; the exit code if they said nothing."""
     text = b"\n".join(part.strip() for part in (done.stdout, done.stderr) if part.strip())
     said = text.decode("utf-8", "replace")
@@ -120,7 +120,7 @@ def complaint(done: process.Result) -> str:
     return said if len(said) <= 2000 else said[:1000] + " ... " + said[-1000:]
 
 
-def line_of(done: process.Result) -> str:
+def line_of(done: process.Completed) -> str:
     """The output without its newline."""
     return os.fsdecode(done.stdout.removesuffix(b"\n"))
 
@@ -180,7 +180,7 @@ def _existing(start: Path) -> Path:
     return place
 
 
-def _check_absent(place: Path, done: process.Result) -> None:
+def _check_absent(place: Path, done: process.Completed) -> None:
     said = complaint(done)
     if "dubious ownership" in said or "unsafe repository" in said:
         raise RepositoryError(

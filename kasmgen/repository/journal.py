@@ -17,7 +17,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """One file. path: from the work tree's root. mode: permission bits of the old file.
 
     old: content before, None if there was no file. new: `digest` of the content
@@ -42,7 +42,7 @@ class Journal:
     branch: str | None
     new_branch: str | None
     commits: bool
-    entries: tuple[Entry, ...]
+    entries: tuple[JournalEntry, ...]
     made: tuple[str, ...] = ()
     index: Mapping[str, str] = field(default_factory=dict)
 
@@ -80,7 +80,9 @@ def decode(content: bytes, shown: str) -> Journal:
         entries, start = [], 0
         for e in head["entries"]:
             size = e["size"]
-            entries.append(Entry(e["path"], None if size is None else rest[start : start + size], e["mode"], e["new"]))
+            entries.append(
+                JournalEntry(e["path"], None if size is None else rest[start : start + size], e["mode"], e["new"])
+            )
             start += size or 0
         if start != len(rest):
             raise ValueError("its length is wrong")

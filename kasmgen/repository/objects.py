@@ -20,7 +20,7 @@ SUBMODULE = "160000"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """A path in the index. mode: as git writes it, "100644"; blob: the object's id."""
 
     mode: str
@@ -47,15 +47,15 @@ def _under(prefix: str) -> tuple[str, ...]:
     return ("--", f":(top,literal){prefix}") if prefix else ()
 
 
-def entries(repo: Repository, prefix: str = "") -> dict[str, Entry]:
+def entries(repo: Repository, prefix: str = "") -> dict[str, TreeEntry]:
     """Path from the work tree's root -> what the index has of it, at or under `prefix`; unmerged paths excepted."""
-    out: dict[str, Entry] = {}
+    out: dict[str, TreeEntry] = {}
     for line in _git(repo, "ls-files", "-s", "-z", *_under(prefix)).split(b"\0"):
         facts, _, path = os.fsdecode(line).partition("\t")
         if path:
             mode, blob, stage = facts.split(" ")
             if stage == "0":
-                out[path] = Entry(mode, blob)
+                out[path] = TreeEntry(mode, blob)
     return out
 
 
@@ -97,15 +97,15 @@ def _split(output: bytes, wanted: Sequence[str]) -> Iterable[tuple[str, bytes]]:
         position = end + 1 + size + 1
 
 
-def tree_entries(repo: Repository, commit: str, prefix: str = "") -> Mapping[str, Entry]:
+def tree_entries(repo: Repository, commit: str, prefix: str = "") -> Mapping[str, TreeEntry]:
     """Path from the work tree's root -> what `commit` has of it, at or under `prefix`."""
-    out: dict[str, Entry] = {}
+    out: dict[str, TreeEntry] = {}
     command = ("ls-tree", "-r", "-z", "--full-tree", commit, *(("--", prefix) if prefix else ()))
     for line in _git(repo, *command).split(b"\0"):
         facts, _, path = os.fsdecode(line).partition("\t")
         if path:
             mode, _, blob = facts.split(" ")
-            out[path] = Entry(mode, blob)
+            out[path] = TreeEntry(mode, blob)
     return out
 
 

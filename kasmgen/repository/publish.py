@@ -22,7 +22,7 @@ from kasmgen.repository import commit as repository_commit
 from kasmgen.repository import files as repository_files
 from kasmgen.repository import git, signals
 from kasmgen.repository import journal as journals
-from kasmgen.repository.journal import Entry, Journal, digest
+from kasmgen.repository.journal import Journal, JournalEntry, digest
 from kasmgen.repository.signals import Interrupt
 
 log = logging.getLogger("kasmgen")
@@ -32,7 +32,7 @@ _LOCK = "lock"
 
 
 @dataclass(frozen=True)
-class Changes:
+class FileChanges:
     """What has to change on disk. Paths are relative to the project's root, with forward slashes.
 
     before: path -> SHA-256 of what the plan found there (None: nothing), so that
@@ -69,7 +69,7 @@ class Published:
     """
 
     commit: str | None
-    changes: Changes
+    changes: FileChanges
     files: int = 0
 
 
@@ -78,7 +78,7 @@ class Published:
 
 def plan(
     root: Path, tree: Tree, *, prune: Collection[str] = (), delete: Collection[str] = (), force: bool = False
-) -> Changes:
+) -> FileChanges:
     """What has to change below `root` for `tree` to be there.
 
     prune: directories or globs; marked files there that are not in `tree` go, files
@@ -102,7 +102,7 @@ def plan(
         present = repository_files.read(root, path)
         if present is not None:
             before[path] = digest(present)
-    return Changes(writes, frozenset(before) - frozenset(writes), before)
+    return FileChanges(writes, frozenset(before) - frozenset(writes), before)
 
 
 def _same(present: bytes | None, wanted: bytes) -> bool:
@@ -170,7 +170,7 @@ def _under(root: Path, spec: str) -> Iterator[str]:
 def publish(
     repo: git.Repository,
     root: Path,
-    changes: Changes,
+    changes: FileChanges,
     *,
     message: str,
     commit: bool = True,
@@ -214,7 +214,7 @@ def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
 def _publish(
     repo: git.Repository,
     root: Path,
-    changes: Changes,
+    changes: FileChanges,
     message: str | None,
     branch: str | None,
     push: bool,
@@ -264,12 +264,12 @@ def _missing_directories(top: Path, root: Path, paths: Iterable[str]) -> tuple[s
     return tuple(directory.relative_to(top).as_posix() for directory in missing)
 
 
-def _entry(root: Path, prefix: str, path: str, changes: Changes) -> Entry:
+def _entry(root: Path, prefix: str, path: str, changes: FileChanges) -> JournalEntry:
     old = repository_files.read(root, path)
     if path in changes.before and digest(old) != changes.before[path]:
         raise RepositoryError(f"{path} was changed while kasmgen was at work", hint="run the command again")
     new = None if path in changes.deletes else digest(changes.writes.get(path, old))
-    return Entry(_in_repo(prefix, path), old, repository_files.mode_of(root / path), new)
+    return JournalEntry(_in_repo(prefix, path), old, repository_files.mode_of(root / path), new)
 
 
 def _begin(repo: git.Repository, journal: Journal) -> None:
@@ -279,7 +279,7 @@ def _begin(repo: git.Repository, journal: Journal) -> None:
         raise _fitting(error) from error
 
 
-def _apply(top: Path, root: Path, changes: Changes, journal: Journal, interrupt: Interrupt) -> None:
+def _apply(top: Path, root: Path, changes: FileChanges, journal: Journal, interrupt: Interrupt) -> None:
     for directory in journal.made:
         (top / directory).mkdir()
     modes = {entry.path: entry.mode for entry in journal.entries}
@@ -405,7 +405,7 @@ def _landed(repo: git.Repository, journal: Journal, now: str | None) -> set[str]
     return {path for path in paths if new.get(path) != old.get(path)}
 
 
-def _roll_back(top: Path, entries: Iterable[Entry]) -> tuple[list[str], list[str]]:
+def _roll_back(top: Path, entries: Iterable[JournalEntry]) -> tuple[list[str], list[str]]:
     """Put back what still is as it was written. Gives those paths, and those that were changed since."""
     back: list[str] = []
     left: list[str] = []

@@ -19,7 +19,7 @@ def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-def farm(repo: git.Repository, into: Path) -> None:
+def copy_work_tree(repo: git.Repository, into: Path) -> None:
     """A copy of the work tree's files (those git knows or would take), where planned files can be laid over.
 
     People's overlays may point anywhere in their repository, so all of it has to be there.

@@ -6,15 +6,15 @@ report = group({"prod": assess(changes, Context(old, new))})
 
 from kasmgen.review.builds import apply_changes, compare_builds
 from kasmgen.review.changes import FieldChange, ObjectChange, Risk, SecretChange
-from kasmgen.review.grouping import Entry, Environment, Report, group
+from kasmgen.review.grouping import Report, ReportEntry, ReviewedEnvironment, group
 from kasmgen.review.mask import known_values, masker
 
 __all__ = [
-    "Entry",
-    "Environment",
     "FieldChange",
     "ObjectChange",
     "Report",
+    "ReportEntry",
+    "ReviewedEnvironment",
     "Risk",
     "SecretChange",
     "apply_changes",

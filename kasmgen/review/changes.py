@@ -82,7 +82,7 @@ the value is another one. sealed, unsealed: in clear before, or now.
 
 
 @dataclass(frozen=True)
-class Certificate:
+class CertificateFacts:
     """A certificate by its Secret's clear annotations, each as it stands there."""
 
     names: tuple[str, ...]
@@ -106,8 +106,8 @@ class SecretChange:
     resealed: bool = False
     recipients_added: tuple[str, ...] = ()
     recipients_removed: tuple[str, ...] = ()
-    certificate_old: Certificate | None = None
-    certificate_new: Certificate | None = None
+    certificate_old: CertificateFacts | None = None
+    certificate_new: CertificateFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from kasmgen import review
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.review import ObjectChange, risks, sides
-from kasmgen.review.sides import Overlay, Side
+from kasmgen.review.sides import OverlayFiles, Side
 from kasmgen.yaml.cache import ParseCache
 
 Build = Mapping[ResourceId, Object]
@@ -62,17 +62,17 @@ class Comparison:
             known=self.known,
         )
 
-    def _overlays(self, side: Side, names: Sequence[str]) -> dict[str, Overlay]:
+    def _overlays(self, side: Side, names: Sequence[str]) -> dict[str, OverlayFiles]:
         """The environments that a side has."""
         side.ready()
-        found: dict[str, Overlay] = {}
+        found: dict[str, OverlayFiles] = {}
         for name in names:
             if side.has(name):
                 with self._recording(name), _naming(side):
                     found[name] = side.overlay(name)
         return found
 
-    def _write(self, side: Side, found: Mapping[str, Overlay]) -> None:
+    def _write(self, side: Side, found: Mapping[str, OverlayFiles]) -> None:
         """Make a side's environments ready to be built."""
         try:
             side.write(found.values())
@@ -82,7 +82,7 @@ class Comparison:
                 with self._recording(name), _naming(side):
                     side.write([overlay])
 
-    def _changes(self, old: Overlay | None, new: Overlay | None) -> tuple[ObjectChange, ...]:
+    def _changes(self, old: OverlayFiles | None, new: OverlayFiles | None) -> tuple[ObjectChange, ...]:
         if new is not None and _alike(old, new):
             # Built all the same: that nothing changes is not to be said of what does not build.
             if self.new.generates_secrets(new):
@@ -94,9 +94,9 @@ class Comparison:
         now = self.builders.submit(self._built, self.new, new)
         ahead = self.ahead.pop(old.name, None) if old else None
         was = (ahead or self.builders.submit(self._built, self.old, old)).result()
-        return risks.assess(review.compare_builds(was, now.result()), risks.Context(was, now.result()))
+        return risks.assess(review.compare_builds(was, now.result()), risks.RiskContext(was, now.result()))
 
-    def _built(self, side: Side, overlay: Overlay | None) -> Build:
+    def _built(self, side: Side, overlay: OverlayFiles | None) -> Build:
         if overlay is None:
             return {}
         with _naming(side):
@@ -113,7 +113,7 @@ class Comparison:
             self.failed[name] = sides.reason(error)
 
 
-def _alike(old: Overlay | None, new: Overlay | None) -> bool:
+def _alike(old: OverlayFiles | None, new: OverlayFiles | None) -> bool:
     return old is not None and new is not None and old.digest == new.digest
 
 

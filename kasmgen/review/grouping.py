@@ -18,7 +18,7 @@ State = Literal["changed", "same", "added", "removed", "failed"]
 
 
 @dataclass(frozen=True)
-class Environment:
+class ReviewedEnvironment:
     """One environment of the report. error: why it could not be built, "" if it could."""
 
     name: str
@@ -27,7 +27,7 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportEntry:
     """One change and the environments that it is made in.
 
     change: as it is in the first of them. namespaces: where the object lives, sorted.
@@ -46,8 +46,8 @@ class Report:
     in words. known: values of Secrets to be masked in every text.
     """
 
-    environments: tuple[Environment, ...]
-    entries: tuple[Entry, ...]
+    environments: tuple[ReviewedEnvironment, ...]
+    entries: tuple[ReportEntry, ...]
     base: str = ""
     head: str = ""
     known: frozenset[str] = field(default=frozenset(), repr=False)
@@ -87,8 +87,8 @@ def group(
     """
     failed = failed or {}
     built = {name: changes for name, changes in sorted(per_environment.items()) if name not in failed}
-    environments = [Environment(name, "failed", error) for name, error in failed.items()]
-    environments += [Environment(name, _state(name, built[name], added, removed)) for name in built]
+    environments = [ReviewedEnvironment(name, "failed", error) for name, error in failed.items()]
+    environments += [ReviewedEnvironment(name, _state(name, built[name], added, removed)) for name in built]
     masked = frozenset(known).union(*(change.known for changes in built.values() for change in changes))
     whole = {environment.name for environment in environments if environment.state in ("added", "removed")}
     return Report(
@@ -108,7 +108,7 @@ def _state(name: str, changes: tuple[ObjectChange, ...], added: Collection[str],
     return "changed" if changes else "same"
 
 
-def _entries(built: Mapping[str, tuple[ObjectChange, ...]]) -> list[Entry]:
+def _entries(built: Mapping[str, tuple[ObjectChange, ...]]) -> list[ReportEntry]:
     found: dict[str, list[tuple[str, ObjectChange]]] = {}
     # In one environment, objects of two namespaces may change in the same way: those stay apart.
     for name, changes in built.items():
@@ -118,7 +118,7 @@ def _entries(built: Mapping[str, tuple[ObjectChange, ...]]) -> list[Entry]:
             seen[digest] = seen.get(digest, 0) + 1
             found.setdefault(f"{digest}/{seen[digest]}", []).append((name, change))
     return [
-        Entry(
+        ReportEntry(
             pairs[0][1],
             tuple(name for name, _ in pairs),
             tuple(sorted({change.id.namespace for _, change in pairs})),
@@ -136,7 +136,7 @@ def goes_along(risks: Iterable[Risk]) -> bool:
 _GOES_ALONG = frozenset(["pruned", "stays-behind"])
 
 
-def _weight(entry: Entry, whole: set[str]) -> tuple[int, bool, bool, ResourceId, str, tuple[str, ...]]:
+def _weight(entry: ReportEntry, whole: set[str]) -> tuple[int, bool, bool, ResourceId, str, tuple[str, ...]]:
     """Worst first; what only comes or goes with its environment after what changes in one that stays."""
     severity, change = entry.change.severity, entry.change
     rank = SEVERITIES.index(severity) if severity else len(SEVERITIES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import Certificate, KeyState, SecretChange
+from kasmgen.review.changes import CertificateFacts, KeyState, SecretChange
 from kasmgen.review.mask import SECTIONS, clear_values, is_sealed
 from kasmgen.secrets import certificates
 from kasmgen.secrets.recipients import of_metadata
@@ -106,7 +106,7 @@ def _recipients(obj: Object | None) -> set[str]:
         return set()
 
 
-def certificate(obj: Object | None) -> Certificate | None:
+def certificate(obj: Object | None) -> CertificateFacts | None:
     """The certificate that a Secret's clear annotations describe; None if they describe none."""
     annotations = _mapping(_mapping((obj or {}).get("metadata")).get("annotations"))
     if certificates.NOT_AFTER not in annotations:
@@ -116,7 +116,7 @@ def certificate(obj: Object | None) -> Certificate | None:
         return str(annotations.get(key, ""))
 
     names = tuple(name.strip() for name in text(certificates.DNS_NAMES).split(",") if name.strip())
-    return Certificate(
+    return CertificateFacts(
         names,
         text(certificates.NOT_BEFORE),
         text(certificates.NOT_AFTER),

@@ -30,7 +30,7 @@ _SEALED = re.compile(rb"""^["']?sops["']?[ \t]*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Overlay:
+class OverlayFiles:
     """One environment on one side: what its build reads, and a hash over that."""
 
     name: str
@@ -90,18 +90,18 @@ class Side:
         """Fetch all kustomizations at once: asking Git for each one costs a process."""
         self.files.prefetch(path for path in self.files.paths if posixpath.basename(path) in files_read.NAMES)
 
-    def overlay(self, name: str) -> Overlay:
+    def overlay(self, name: str) -> OverlayFiles:
         """What the environment's build reads, and its Flux objects. Raises InputError if it cannot be read."""
         directory = self._at(f"{layout_paths.OVERLAYS}/{name}")
         clusters = self._at(f"{layout_paths.CLUSTERS}/{name}/")
-        paths = set(files_read.closure(directory, self.files.paths, self.files.read))
+        paths = set(files_read.of(directory, self.files.paths, self.files.read))
         paths |= {path for path in self.files.paths if path.startswith(clusters)}
         digest = hashlib.sha256()
         for path in sorted(paths):
             digest.update(f"{path}\0{self.files.identity(path)}\n".encode(errors="surrogateescape"))
-        return Overlay(name, frozenset(paths), digest.hexdigest())
+        return OverlayFiles(name, frozenset(paths), digest.hexdigest())
 
-    def write(self, overlays: Iterable[Overlay]) -> None:
+    def write(self, overlays: Iterable[OverlayFiles]) -> None:
         """Put what these overlays read into the private directory, all at once.
 
         Raises InputError if it is too much, of a kind to make kustomize run out of memory, or cannot be written.
@@ -124,14 +124,14 @@ class Side:
             if _holds_clear_secret(path, content):
                 self._clear.add(path)
 
-    def demand_builds(self, overlay: Overlay, cache: ParseCache) -> None:
+    def demand_builds(self, overlay: OverlayFiles, cache: ParseCache) -> None:
         """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
         directory = self._at(overlay.directory)
         self._demanding(lambda: kustomize.build_text(kustomize.locate(), self._directory / directory))
         for path in self._flux_files(overlay):
             self._objects(path, cache)
 
-    def build(self, overlay: Overlay, cache: ParseCache) -> dict[ResourceId, Object]:
+    def build(self, overlay: OverlayFiles, cache: ParseCache) -> dict[ResourceId, Object]:
         """What Flux would apply for the environment, its own Flux objects included.
 
         Raises KasmgenError if it does not build, or if one object is in both.
@@ -150,7 +150,7 @@ class Side:
             with suppress(KasmgenError):
                 yield from self._objects(path, cache)
 
-    def generates_secrets(self, overlay: Overlay) -> bool:
+    def generates_secrets(self, overlay: OverlayFiles) -> bool:
         """Whether Secrets come out of the build that stand in no file as such."""
         lists = (path for path in overlay.paths if posixpath.basename(path) in files_read.NAMES)
         return any(b"secretGenerator" in self.files.read(path) for path in lists)
@@ -164,7 +164,7 @@ class Side:
             linked = f"{named[0]} is a symbolic link, which Flux drops; " if named else ""
             raise InputError(linked + reason) from None
 
-    def _flux_files(self, overlay: Overlay) -> list[str]:
+    def _flux_files(self, overlay: OverlayFiles) -> list[str]:
         clusters = self._at(f"{layout_paths.CLUSTERS}/{overlay.name}/")
         return sorted(path for path in overlay.paths if path.startswith(clusters) and path.endswith((".yaml", ".yml")))
 
@@ -190,6 +190,6 @@ def reason(error: KasmgenError) -> str:
     return " ".join(error.message.split())
 
 
-def same(old: Mapping[str, Overlay], new: Mapping[str, Overlay], name: str) -> bool:
+def same(old: Mapping[str, OverlayFiles], new: Mapping[str, OverlayFiles], name: str) -> bool:
     """Whether an environment's build reads the same bytes on both sides."""
     return name in old and name in new and old[name].digest == new[name].digest

@@ -288,11 +288,11 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:1000]
 
 
-def facts(certificate_pem: bytes, *, brought: bool = False) -> dict[str, str]:
+def facts(certificate_pem: bytes, *, supplied: bool = False) -> dict[str, str]:
     """What may be said in clear about a certificate: the annotations of its Secret.
 
     Dates are RFC 3339 in UTC, the fingerprint is the SHA-256 of the DER form in hex,
-    the names are DNS names and addresses, comma-separated. brought: people gave this
+    the names are DNS names and addresses, comma-separated. supplied: people gave this
     certificate, kasmgen did not make it. Of a chain, the first certificate counts.
     Raises SecretError if it is no certificate.
     """
@@ -301,7 +301,7 @@ def facts(certificate_pem: bytes, *, brought: bool = False) -> dict[str, str]:
     leaf = _leaf(certificate_pem)
     dns, addresses = _alternatives(leaf)
     if leaf.issuer == leaf.subject:
-        issuer = "self-signed" if brought else "self-signed by kasmgen"
+        issuer = "self-signed" if supplied else "self-signed by kasmgen"
     else:
         issuer = _printable(leaf.issuer.rfc4514_string()) or "an issuer without a name"
     return {
@@ -419,7 +419,7 @@ def _parsed(text: str | None) -> datetime | None:
 
 
 def check_pair(certificate_pem: bytes, key_pem: Secret) -> None:
-    """Make sure that a brought certificate and private key belong together.
+    """Make sure that a supplied certificate and private key belong together.
 
     Raises SecretError, never with any of their content, if one of them cannot be
     read, the key has a passphrase, or the key is another one's.

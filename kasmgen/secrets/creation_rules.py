@@ -27,7 +27,7 @@ _SCOPE = frozenset(
 
 
 @dataclass(frozen=True)
-class Rule:
+class CreationRule:
     """One entry of `creation_rules`: `index` from 0, `line` from 1, `settings` all that it says."""
 
     index: int
@@ -71,14 +71,14 @@ def text_of(content: bytes) -> str:
         raise InputError(f"{FILE}: not UTF-8 text") from None
 
 
-def parse(content: bytes) -> list[Rule]:
+def parse(content: bytes) -> list[CreationRule]:
     """The rules in their order. Raises InputError if the file is none that sops would read."""
     return list(_parsed(content))
 
 
 # A file with a hundred environments is asked about once for every sealed file in them.
 @functools.lru_cache(maxsize=4)
-def _parsed(content: bytes) -> tuple[Rule, ...]:
+def _parsed(content: bytes) -> tuple[CreationRule, ...]:
     text = text_of(content)
     document = documents.load(text, FILE)
     if document is None:
@@ -98,8 +98,8 @@ def _parsed(content: bytes) -> tuple[Rule, ...]:
     return tuple(_rule(index, line, rule) for index, (line, rule) in enumerate(zip(lines, listed, strict=True)))
 
 
-def _rule(index: int, line: int, rule: dict[str, documents.Yaml]) -> Rule:
-    return Rule(
+def _rule(index: int, line: int, rule: dict[str, documents.Yaml]) -> CreationRule:
+    return CreationRule(
         index,
         line,
         str(rule.get("path_regex") or ""),
@@ -108,6 +108,6 @@ def _rule(index: int, line: int, rule: dict[str, documents.Yaml]) -> Rule:
     )
 
 
-def matching_rule(content: bytes, path: str) -> Rule | None:
+def matching_rule(content: bytes, path: str) -> CreationRule | None:
     """The rule that sops follows for `path` (from the project's root, with forward slashes)."""
     return next((rule for rule in parse(content) if rule.matches(path)), None)

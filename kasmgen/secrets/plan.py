@@ -1,7 +1,7 @@
 """What has to happen to each sealed Secret of an environment: nothing, mostly.
 
 A value that was sealed once is never made again as a side effect. Without a
-private key nothing can be added to a sealed file, so what is wanted is compared
+private key nothing can be added to a sealed file, so what is required is compared
 with what anybody can read of it: names of keys, and clear annotations.
 """
 
@@ -16,13 +16,13 @@ from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout import paths
 from kasmgen.secrets import certificates, passwords
-from kasmgen.secrets.required import TLS_KEYS, Follow, Generate, Given, WantedSecret
+from kasmgen.secrets.required import TLS_KEYS, Derived, Fixed, Generate, RequiredSecret
 from kasmgen.secrets.sealed_file import Sealed
 
 INPUTS = "kasmgen.dev/inputs"
 REVISION = "kasmgen.dev/revision"
 PINNED = "kasmgen.dev/pinned"
-"""Data keys whose value people brought although the chart makes one of its own: they follow it no more."""
+"""Data keys whose value people supplied although the chart makes one of its own: they follow it no more."""
 
 Action = Literal["keep", "create", "add", "replace"]
 
@@ -44,7 +44,7 @@ class Plan:
     add). reports: what people should know, such as a certificate that lacks a name.
     """
 
-    wanted: WantedSecret
+    required: RequiredSecret
     path: str
     action: Action
     existing: Existing | None = None
@@ -69,55 +69,55 @@ def file_path(environment: str, key: ResourceId, taken: Iterable[str]) -> str:
     return path if path not in set(taken) else f"{folder}/{key.namespace}.{key.name}.sops.yaml"
 
 
-def find(wanted: WantedSecret, existing: Iterable[Existing]) -> Existing | None:
+def find(required: RequiredSecret, existing: Iterable[Existing]) -> Existing | None:
     """The sealed file of a Secret: same name and namespace, or the same name where that is no question.
 
     The namespace is not sealed, so an environment can move without its Secrets being made again.
     """
-    named = [item for item in existing if item.sealed.name == wanted.id.name]
-    exact = [item for item in named if item.sealed.namespace == wanted.id.namespace]
+    named = [item for item in existing if item.sealed.name == required.id.name]
+    exact = [item for item in named if item.sealed.namespace == required.id.namespace]
     if exact:
         return exact[0]
     return named[0] if len(named) == 1 else None
 
 
 def decide(
-    environment: str, wanted: WantedSecret, existing: Existing | None, taken: Iterable[str], now: datetime
+    environment: str, required: RequiredSecret, existing: Existing | None, taken: Iterable[str], now: datetime
 ) -> Plan:
-    """What to do with `wanted`, seen what the repository has of it."""
+    """What to do with `required`, seen what the repository has of it."""
     if existing is None:
-        path = file_path(environment, wanted.id, taken)
-        return Plan(wanted, path, "create", None, wanted.keys)
-    wanted = _pin(wanted, existing.sealed.annotations.get(PINNED, "").split(","))
-    reports = _reports(wanted, existing, now)
-    missing = wanted.keys - frozenset(existing.sealed.ciphertext) - frozenset(existing.sealed.unsealed)
-    if missing & wanted.issued:
+        path = file_path(environment, required.id, taken)
+        return Plan(required, path, "create", None, required.keys)
+    required = _pin(required, existing.sealed.annotations.get(PINNED, "").split(","))
+    reports = _reports(required, existing, now)
+    missing = required.keys - frozenset(existing.sealed.ciphertext) - frozenset(existing.sealed.unsealed)
+    if missing & required.issued:
         # A certificate goes with its own key only: what is missing of the pair cannot be made alone.
-        missing |= wanted.issued
+        missing |= required.issued
         reports += (f"{existing.path}: a part of the certificate is missing, so all of it is made anew",)
-    changed = wanted.inputs != existing.sealed.annotations.get(INPUTS, "")
-    follows = frozenset(key for key, entry in wanted.entries.items() if isinstance(entry, Follow))
-    if changed and follows == wanted.keys == frozenset(existing.sealed.ciphertext) | missing:
-        return Plan(wanted, existing.path, "replace", existing, wanted.keys, reports)
+    changed = required.inputs != existing.sealed.annotations.get(INPUTS, "")
+    follows = frozenset(key for key, entry in required.entries.items() if isinstance(entry, Derived))
+    if changed and follows == required.keys == frozenset(existing.sealed.ciphertext) | missing:
+        return Plan(required, existing.path, "replace", existing, required.keys, reports)
     if missing or (changed and follows):
-        return Plan(wanted, existing.path, "add", existing, missing | (follows if changed else frozenset()), reports)
-    return Plan(wanted, existing.path, "keep", existing, frozenset(), reports)
+        return Plan(required, existing.path, "add", existing, missing | (follows if changed else frozenset()), reports)
+    return Plan(required, existing.path, "keep", existing, frozenset(), reports)
 
 
-def _pin(wanted: WantedSecret, keys: Iterable[str]) -> WantedSecret:
-    """`wanted` with these keys kept as they were sealed, whatever the chart makes of them."""
+def _pin(required: RequiredSecret, keys: Iterable[str]) -> RequiredSecret:
+    """`required` with these keys kept as they were sealed, whatever the chart makes of them."""
     pinned = set(keys)
     entries = {
-        key: Given(entry.value) if key in pinned and isinstance(entry, Follow) else entry
-        for key, entry in wanted.entries.items()
+        key: Fixed(entry.value) if key in pinned and isinstance(entry, Derived) else entry
+        for key, entry in required.entries.items()
     }
-    return replace(wanted, entries=entries)
+    return replace(required, entries=entries)
 
 
-def _reports(wanted: WantedSecret, existing: Existing, now: datetime) -> tuple[str, ...]:
-    if not wanted.certificate:
+def _reports(required: RequiredSecret, existing: Existing, now: datetime) -> tuple[str, ...]:
+    if not required.certificate:
         return ()
-    why = certificates.unfit(existing.sealed.annotations, wanted.certificate, now=now)
+    why = certificates.unfit(existing.sealed.annotations, required.certificate, now=now)
     return tuple(f"{existing.path}: {reason}" for reason in why)
 
 
@@ -135,28 +135,28 @@ def refuse_lost(plans: Iterable[Plan], committed: Callable[[str], bool]) -> None
             )
 
 
-def fill(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
+def fill(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
     """The values for the plan's keys, and the clear annotations that go with them.
 
-    brought: data key -> value that somebody passed for this Secret; "" counts as not passed.
+    supplied: data key -> value that somebody passed for this Secret; "" counts as not passed.
     Raises SecretError for a pair of certificate and key that does not belong together.
     """
     data: dict[str, Secret] = {}
-    given = {key for key, value in brought.items() if value.reveal()}
-    pinned = sorted(key for key in given & plan.keys if isinstance(plan.wanted.entries.get(key), Follow))
-    wanted = _pin(plan.wanted, pinned)
-    annotations = {INPUTS: wanted.inputs} if wanted.inputs else {}
+    given = {key for key, value in supplied.items() if value.reveal()}
+    pinned = sorted(key for key in given & plan.keys if isinstance(plan.required.entries.get(key), Derived))
+    required = _pin(plan.required, pinned)
+    annotations = {INPUTS: required.inputs} if required.inputs else {}
     annotations |= {PINNED: ",".join(pinned)} if pinned else {}
-    spec = plan.wanted.certificate
+    spec = plan.required.certificate
     if spec and plan.keys & set(TLS_KEYS):
-        pair, facts = _pair(plan, sources, brought)
+        pair, facts = _pair(plan, sources, supplied)
         data.update({key: value for key, value in pair.items() if key in plan.keys})
         annotations.update(facts)
     for key in plan.keys - set(data):
-        entry = plan.wanted.entries.get(key)
+        entry = plan.required.entries.get(key)
         if key in given:
-            data[key] = brought[key]
-        elif isinstance(entry, (Given, Follow)):
+            data[key] = supplied[key]
+        elif isinstance(entry, (Fixed, Derived)):
             data[key] = entry.value
         else:
             assert entry is None or isinstance(entry, Generate)
@@ -164,19 +164,19 @@ def fill(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[d
     return data, annotations
 
 
-def _pair(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
-    spec = plan.wanted.certificate
+def _pair(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
+    spec = plan.required.certificate
     assert spec is not None
-    passed = {key: brought[key] for key in TLS_KEYS if key in brought and brought[key].reveal()}
+    passed = {key: supplied[key] for key in TLS_KEYS if key in supplied and supplied[key].reveal()}
     if len(passed) == 1:
         raise SecretError(f"{plan.path}: {', '.join(passed)} was passed without the other half of the pair")
     if passed:
         pem = passed["tls.crt"].reveal()
         certificates.check_pair(pem, passed["tls.key"])
-        facts = certificates.facts(pem, brought=True)
+        facts = certificates.facts(pem, supplied=True)
     else:
         issued = certificates.issue(spec, now=sources.now, key=sources.new_key(spec.key_type), serial=sources.serial())
         passed = {"tls.crt": Secret(issued.certificate), "tls.key": issued.key}
         facts = certificates.facts(issued.certificate)
-    authority = brought.get("ca.crt", Secret(""))
+    authority = supplied.get("ca.crt", Secret(""))
     return {**passed, "ca.crt": authority if authority.reveal() else passed["tls.crt"]}, facts

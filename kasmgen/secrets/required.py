@@ -25,24 +25,24 @@ class Generate:
 
 
 @dataclass(frozen=True)
-class Given:
+class Fixed:
     """A value that somebody gave, or that the chart made at random: sealed once and kept."""
 
     value: Secret
 
 
 @dataclass(frozen=True)
-class Follow:
+class Derived:
     """A value that the chart makes the same way each time: sealed again when the chart makes another."""
 
     value: Secret
 
 
-Entry: TypeAlias = Generate | Given | Follow
+SecretEntry: TypeAlias = Generate | Fixed | Derived
 
 
 @dataclass(frozen=True)
-class WantedSecret:
+class RequiredSecret:
     """A Secret that the environment must have.
 
     entries: data key -> where the value comes from. certificate: what to issue for
@@ -52,7 +52,7 @@ class WantedSecret:
 
     id: ResourceId
     type: str
-    entries: Mapping[str, Entry] = field(default_factory=dict)
+    entries: Mapping[str, SecretEntry] = field(default_factory=dict)
     certificate: CertificateSpec | None = None
     authority: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class WantedSecret:
 
         These values can be computed from what is committed in clear, so their hash tells nothing new.
         """
-        follows = {key: entry.value for key, entry in self.entries.items() if isinstance(entry, Follow)}
+        follows = {key: entry.value for key, entry in self.entries.items() if isinstance(entry, Derived)}
         if not follows:
             return ""
         digest = hashlib.sha256()
@@ -104,7 +104,7 @@ def _text(value: Yaml) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def from_render(first: Rendered, second: Rendered | None, *, tls: CertificateSpec | None = None) -> WantedSecret:
+def from_render(first: Rendered, second: Rendered | None, *, tls: CertificateSpec | None = None) -> RequiredSecret:
     """What a chart's own Secret asks for, seen from two renders of it.
 
     A value that is the same in both follows the chart; one that differs was made
@@ -114,14 +114,14 @@ def from_render(first: Rendered, second: Rendered | None, *, tls: CertificateSpe
     obj = first.object
     data = data_of(obj)
     again = data_of(second.object) if second else {}
-    entries: dict[str, Entry] = {
-        key: Follow(value) if again.get(key) == value else Given(value) for key, value in data.items()
+    entries: dict[str, SecretEntry] = {
+        key: Derived(value) if again.get(key) == value else Fixed(value) for key, value in data.items()
     }
     if tls:
         for key in (*TLS_KEYS, "ca.crt"):
             entries.pop(key, None)
     labels = (obj.get("metadata") or {}).get("labels") or {}
-    return WantedSecret(
+    return RequiredSecret(
         id=first.id,
         type=str(obj.get("type") or "Opaque"),
         entries=entries,

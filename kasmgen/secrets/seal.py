@@ -21,19 +21,19 @@ def seal(
     plans: Sequence[Plan],
     config: bytes,
     sources: Sources,
-    brought: Mapping[ResourceId, Mapping[str, Secret]],
+    supplied: Mapping[ResourceId, Mapping[str, Secret]],
 ) -> dict[str, bytes]:
     """Path -> content of every sealed file that the plans ask for, also of those that stay.
 
     config: the content of `.sops.yaml`, whose first matching rule has to be the
-    environment's own. brought: Secret -> data key -> value that people pass.
+    environment's own. supplied: Secret -> data key -> value that people pass.
     Raises SecretError if a value is missing that only a private key could add, or
     if what sops returned is not what was meant.
     """
     fresh = [plan for plan in plans if plan.action in ("create", "replace")]
     if fresh:
         sops_config.require_own_rule(config, environment, [plan.path for plan in fresh])
-    filled = {plan.path: secrets_plan.fill(plan, sources, brought.get(plan.wanted.id, {})) for plan in fresh}
+    filled = {plan.path: secrets_plan.fill(plan, sources, supplied.get(plan.required.id, {})) for plan in fresh}
     manifests = {plan.path: _manifest(plan, *filled[plan.path]) for plan in fresh}
     completed = sops_config.for_sealing(config, environment) if manifests else b""
     encrypted = sops.encrypt_many(sops.locate(), manifests, config=completed) if manifests else {}
@@ -43,7 +43,7 @@ def seal(
             data, annotations = filled[plan.path]
             out[plan.path] = _verified(plan, encrypted[plan.path], data, annotations, config)
         elif plan.action == "add":
-            out[plan.path] = _added(plan, sources, brought.get(plan.wanted.id, {}))
+            out[plan.path] = _added(plan, sources, supplied.get(plan.required.id, {}))
         else:
             assert plan.existing is not None
             out[plan.path] = plan.existing.content
@@ -51,9 +51,9 @@ def seal(
 
 
 def _manifest(plan: Plan, data: Mapping[str, Secret], annotations: Mapping[str, str]) -> Secret:
-    wanted = plan.wanted
+    required = plan.required
     clear = {**annotations, REVISION: ""}
-    return sealed_file.manifest(wanted.id.name, wanted.id.namespace, wanted.type, data, clear, wanted.labels)
+    return sealed_file.manifest(required.id.name, required.id.namespace, required.type, data, clear, required.labels)
 
 
 def _verified(
@@ -63,15 +63,15 @@ def _verified(
         content,
         plain_keys=list(data),
         recipients=sops_config.recipients_for(config, plan.path),
-        name=plan.wanted.id.name,
-        namespace=plan.wanted.id.namespace,
+        name=plan.required.id.name,
+        namespace=plan.required.id.namespace,
         annotations={**annotations, REVISION: ""},
         source=plan.path,
     )
     return content
 
 
-def _added(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> bytes:
+def _added(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> bytes:
     """The sealed file with the missing keys, which takes a private key at hand."""
     assert plan.existing is not None
     path, keys = plan.path, ", ".join(sorted(plan.keys))
@@ -83,7 +83,7 @@ def _added(plan: Plan, sources: Sources, brought: Mapping[str, Secret]) -> bytes
             f"{path} needs {keys}, and nothing can be added to a sealed file without a private key ({error.message})",
             hint="run the same command where a private key fits, and commit what it changes",
         ) from None
-    data, annotations = secrets_plan.fill(plan, sources, brought)
+    data, annotations = secrets_plan.fill(plan, sources, supplied)
     whole = {**sealed_file.data_of(plain, path), **data}
     content = sops.set_values(program, plan.existing.content, ["data"], sealed_file.data_json(whole), name=path)
     if INPUTS not in annotations and plan.existing.sealed.annotations.get(INPUTS):
@@ -95,8 +95,8 @@ def _current(path: str, content: bytes, plans: Sequence[Plan]) -> bytes:
     """`content` with the namespace and the revision that it must have; both stand in clear."""
     plan = next(plan for plan in plans if plan.path == path)
     seen = sealed_file.parse(content, path)
-    if seen.namespace != plan.wanted.id.namespace:
-        text = edit.set_entries(content.decode(), ("metadata",), {"namespace": plan.wanted.id.namespace}, path)
+    if seen.namespace != plan.required.id.namespace:
+        text = edit.set_entries(content.decode(), ("metadata",), {"namespace": plan.required.id.namespace}, path)
         content = text.encode()
     revision = sealed_file.revision(content)
     if seen.annotations.get(REVISION) == revision:

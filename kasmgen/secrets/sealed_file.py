@@ -150,7 +150,7 @@ def verify(
     if sealed.recipients != recipients:
         found.append(f"it is sealed to {sealed.recipients}, and not to {recipients}")
     clear = (("name", name, sealed.name), ("namespace", namespace, sealed.namespace))
-    found += [f"its {what} is {is_} and not {wanted}" for what, wanted, is_ in clear if wanted not in (None, is_)]
+    found += [f"its {what} is {is_} and not {required}" for what, required, is_ in clear if required not in (None, is_)]
     if annotations is not None and dict(annotations) != dict(sealed.annotations):
         found.append("its annotations are not the ones that went in")
     if found:

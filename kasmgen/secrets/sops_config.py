@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kasmgen import names
 from kasmgen.errors import InputError, SecretError
-from kasmgen.secrets.creation_rules import FILE, RULES, Rule, matching_rule, parse, text_of
+from kasmgen.secrets.creation_rules import FILE, RULES, CreationRule, matching_rule, parse, text_of
 from kasmgen.secrets.recipients import Recipients, check_recipient, of_rule, texts
 from kasmgen.yaml import documents, edit
 
 __all__ = [
     "FILE",
+    "CreationRule",
     "Recipients",
-    "Rule",
     "add_default",
     "add_environment",
     "check_recipient",
@@ -66,12 +66,12 @@ def recipients_for(content: bytes, path: str) -> Recipients:
     return rule.recipients
 
 
-def _own(rules: Iterable[Rule], env: str) -> Rule | None:
+def _own(rules: Iterable[CreationRule], env: str) -> CreationRule | None:
     """The rule that kasmgen wrote for `env`."""
     return next((rule for rule in rules if rule.path_regex == _path_regex(env)), None)
 
 
-def _of_people(rules: Iterable[Rule], env: str, others: Iterable[str] = ()) -> Rule | None:
+def _of_people(rules: Iterable[CreationRule], env: str, others: Iterable[str] = ()) -> CreationRule | None:
     """The rule that people wrote for `env` alone, if it is the one that counts.
 
     others: environments that there are. Whether a rule is for any more that may come is
@@ -85,7 +85,7 @@ def _of_people(rules: Iterable[Rule], env: str, others: Iterable[str] = ()) -> R
     return first
 
 
-def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> Rule:
+def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> CreationRule:
     """The environment's own rule, made sure to be the one that counts and to seal as Flux needs it.
 
     paths: the sealed files that it must count for (default: any in the environment).
@@ -108,7 +108,7 @@ def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> Rul
     return own
 
 
-def _require_first(rules: Iterable[Rule], own: Rule, env: str, paths: Sequence[str]) -> None:
+def _require_first(rules: Iterable[CreationRule], own: CreationRule, env: str, paths: Sequence[str]) -> None:
     for path in [_example(env), *paths]:
         first = next((rule for rule in rules if rule.matches(path)), None)
         if first is None or (first.index > own.index and not own.matches(path)):
@@ -125,7 +125,7 @@ def _require_first(rules: Iterable[Rule], own: Rule, env: str, paths: Sequence[s
             )
 
 
-def _require_scope(own: Rule, *, complete: bool) -> None:
+def _require_scope(own: CreationRule, *, complete: bool) -> None:
     """A rule of people need not say what is encrypted (`for_sealing` does), but must not say otherwise."""
     missing = set(_NEEDED) - set(own.scope) if complete else set()
     strange = {key: value for key, value in own.scope.items() if _NEEDED.get(key) != value}
@@ -155,7 +155,7 @@ def for_sealing(content: bytes, env: str) -> bytes:
     return documents.dump({**document, RULES: listed}).encode()
 
 
-def passed_over(content: bytes, env: str) -> Rule | None:
+def passed_over(content: bytes, env: str) -> CreationRule | None:
     """The rule of people that would count for `env` if its own did not, where that one has other recipients."""
     own = require_own_rule(content, env)
     behind = (rule for rule in parse(content)[own.index + 1 :] if rule.matches(_example(env)))
@@ -228,7 +228,7 @@ def add_environment(
     return text.encode()
 
 
-def _refuse_others(own: Rule, env: str, checked: Sequence[str]) -> None:
+def _refuse_others(own: CreationRule, env: str, checked: Sequence[str]) -> None:
     if checked and set(own.recipients.age) != set(map(_comparable, checked)):
         raise InputError(
             f"{FILE} has a rule for environment {env} with other recipients than --recipient names: "
@@ -237,7 +237,9 @@ def _refuse_others(own: Rule, env: str, checked: Sequence[str]) -> None:
         )
 
 
-def _model(rules: Sequence[Rule], env: str, paths: Sequence[str], checked: Sequence[str]) -> Rule | None:
+def _model(
+    rules: Sequence[CreationRule], env: str, paths: Sequence[str], checked: Sequence[str]
+) -> CreationRule | None:
     """The rule whose keys the environment's own is to have, as far as they are not `checked`."""
     default = _own(rules, _ANY)
     if default is None and checked:
@@ -256,7 +258,7 @@ def _model(rules: Sequence[Rule], env: str, paths: Sequence[str], checked: Seque
     return model
 
 
-def _keys(model: Rule | None, env: str, checked: list[str]) -> dict[str, documents.Yaml]:
+def _keys(model: CreationRule | None, env: str, checked: list[str]) -> dict[str, documents.Yaml]:
     """The settings of a new rule that say who can decrypt."""
     keys = dict(model.keys) if model else {}
     if checked and keys.get("key_groups"):
@@ -299,7 +301,7 @@ def _comparable(recipient: str) -> str:
     return of_rule({"age": [recipient]}).everyone[0]
 
 
-def _place(rules: Sequence[Rule], env: str, paths: Sequence[str]) -> int:
+def _place(rules: Sequence[CreationRule], env: str, paths: Sequence[str]) -> int:
     """The index at which the rule of `env` is to stand."""
     head, tail = _path_regex("\n").split("\n")
     environments = [

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.secrets import passwords as secrets_passwords
-from kasmgen.secrets.required import REGISTRY, TLS_KEYS, Given, WantedSecret
+from kasmgen.secrets.required import REGISTRY, TLS_KEYS, Fixed, RequiredSecret
 
 PASSWORDS = "passwords"
 
 
 @dataclass(frozen=True)
-class Brought:
+class Supplied:
     """Values that people pass with `env add`; none of them is ever written in clear.
 
     passwords: key, or "secret/key" -> value. pairs: certificate role -> certificate and key (PEM).
@@ -29,7 +29,7 @@ class Brought:
     frozen: Mapping[ResourceId, Mapping[str, Secret]] = field(default_factory=dict)
 
 
-def registry_secret(name: str, namespace: str, login: Mapping[str, Secret]) -> WantedSecret:
+def registry_secret(name: str, namespace: str, login: Mapping[str, Secret]) -> RequiredSecret:
     """The pull Secret of a registry login (keys registry, username, password, email).
 
     Raises InputError if a part is missing. Shape: `kubectl create secret docker-registry`.
@@ -43,8 +43,8 @@ def registry_secret(name: str, namespace: str, login: Mapping[str, Secret]) -> W
     if text.get("email"):
         entry["email"] = text["email"]
     config = json.dumps({"auths": {text["registry"]: entry}}, sort_keys=True)
-    return WantedSecret(
-        ResourceId("Secret", namespace, name), REGISTRY, {".dockerconfigjson": Given(Secret(config))}, role="registry"
+    return RequiredSecret(
+        ResourceId("Secret", namespace, name), REGISTRY, {".dockerconfigjson": Fixed(Secret(config))}, role="registry"
     )
 
 
@@ -52,29 +52,29 @@ def _option(part: str) -> str:
     return {"registry": "server", "password": "password-file"}.get(part, part)
 
 
-def assign(brought: Brought, wanted: Iterable[WantedSecret]) -> dict[ResourceId, dict[str, Secret]]:
-    """Secret -> data key -> brought value.
+def assign(supplied: Supplied, required: Iterable[RequiredSecret]) -> dict[ResourceId, dict[str, Secret]]:
+    """Secret -> data key -> supplied value.
 
     Raises InputError for a key that no Secret has or that several have, SecretError for a
     value that is the mask of some tool.
     """
-    secrets = list(wanted)
+    secrets = list(required)
     out: dict[ResourceId, dict[str, Secret]] = {secret.id: {} for secret in secrets}
-    for key, values in brought.frozen.items():
+    for key, values in supplied.frozen.items():
         out.setdefault(key, {}).update(values)
-    for label, value in brought.passwords.items():
+    for label, value in supplied.passwords.items():
         if secrets_passwords.is_placeholder(value) and value.reveal():
             raise SecretError(f"{label}: the value is a placeholder or the mask of some tool, not a secret")
         secret, data_key = _owner(label, secrets)
         out[secret.id][data_key] = value
-    for role, (certificate, private) in brought.pairs.items():
+    for role, (certificate, private) in supplied.pairs.items():
         target = next((secret for secret in secrets if secret.role == role), None)
         if target:
             out[target.id].update(dict(zip(TLS_KEYS, (Secret(certificate), private), strict=True)))
     return out
 
 
-def _owner(key: str, secrets: list[WantedSecret]) -> tuple[WantedSecret, str]:
+def _owner(key: str, secrets: list[RequiredSecret]) -> tuple[RequiredSecret, str]:
     name, slash, data_key = key.rpartition("/")
     found = [
         (secret, candidate)
@@ -99,11 +99,11 @@ def _kebab(key: str) -> str:
     return "".join(f"-{char.lower()}" if char.isupper() else char for char in key)
 
 
-def warnings(brought: Brought) -> tuple[str, ...]:
+def warnings(supplied: Supplied) -> tuple[str, ...]:
     """What may not work with the passwords that people bring, in words that never quote one."""
     return tuple(
         f"{key}: {problem}"
-        for key, value in brought.passwords.items()
+        for key, value in supplied.passwords.items()
         if value.reveal()
         for problem in secrets_passwords.check(value)
     )

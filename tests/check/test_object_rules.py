@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kasmgen.check.rule import run
 from kasmgen.check.rules import references, validity
 from kasmgen.check.rules.references import References
-from kasmgen.check.rules.validity import Library, Objects
+from kasmgen.check.rules.validity import Objects, SchemaLibrary
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import by_id
 from kasmgen.kubernetes.schema import Compiler
@@ -162,21 +162,21 @@ def test_namespaced_objects_name_their_namespace() -> None:
 
 
 @pytest.fixture(scope="module")
-def library() -> Library:
+def library() -> SchemaLibrary:
     known = schema_files.load()
-    return Library(known.version, known.find, known.definitions)
+    return SchemaLibrary(known.version, known.find, known.definitions)
 
 
-def schema_rules(library: Library | None, *objects: dict[str, Any]) -> list[tuple[str, str]]:
+def schema_rules(library: SchemaLibrary | None, *objects: dict[str, Any]) -> list[tuple[str, str]]:
     context = Objects("prod", by_id(objects), library)
     return sorted((finding.rule, finding.message) for finding in run(validity.RULES, context))
 
 
-def test_valid_objects_and_sealed_secrets_pass(library: Library) -> None:
+def test_valid_objects_and_sealed_secrets_pass(library: SchemaLibrary) -> None:
     assert schema_rules(library, deployment({}), SECRET, CONFIG, SERVICE) == []
 
 
-def test_invalid_objects_are_found_by_field(library: Library) -> None:
+def test_invalid_objects_are_found_by_field(library: SchemaLibrary) -> None:
     wrong = deployment({}, replicas="three", nonsense=1)
     found = schema_rules(library, wrong)
     assert ("KG301", "spec.replicas must be a whole number") in found
@@ -184,7 +184,7 @@ def test_invalid_objects_are_found_by_field(library: Library) -> None:
     assert schema_rules(None, wrong) == []
 
 
-def test_a_kind_that_is_gone_is_found_and_custom_ones_are_not(library: Library) -> None:
+def test_a_kind_that_is_gone_is_found_and_custom_ones_are_not(library: SchemaLibrary) -> None:
     gone = obj("Ingress", "i", "extensions/v1beta1")
     assert [rule for rule, _ in schema_rules(library, gone)] == ["KG302"]
     assert schema_rules(library, obj("Gateway", "g", "gateway.networking.k8s.io/v1")) == []

@@ -14,7 +14,7 @@ from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes.resources import by_id
 from kasmgen.layout import marks
 from kasmgen.review import compare_builds
-from kasmgen.review.risks import Context, assess
+from kasmgen.review.risks import RiskContext, assess
 from kasmgen.secrets import certificates
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.recipients import Recipients
@@ -287,8 +287,8 @@ def selecting(label: str) -> dict[str, Any]:
 )
 def test_changes(old: list[dict[str, Any]], new: list[dict[str, Any]], expected: list[str]) -> None:
     before, now = by_id(old), by_id(new)
-    found = assess(compare_builds(before, now), Context(before, now))
-    assert rules(since_base.RULES, since_base.Changes("prod", "origin/main", found)) == expected
+    found = assess(compare_builds(before, now), RiskContext(before, now))
+    assert rules(since_base.RULES, since_base.ChangesSince("prod", "origin/main", found)) == expected
 
 
 # --- 8xx -----------------------------------------------------------------------

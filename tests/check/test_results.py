@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasmgen.check import reporters, results, table
-from kasmgen.check.results import Report
+from kasmgen.check.results import CheckReport
 from kasmgen.check.rule import Finding
 from kasmgen.check.table import GROUPS, RULES
 from kasmgen.commands import ci_pipelines
@@ -93,7 +93,7 @@ FINDINGS = st.builds(
     line=st.integers(0, 3),
 )
 REPORTS = st.builds(
-    lambda found, silenced: Report(tuple(sorted(set(found))), tuple(silenced), ("prod",)),
+    lambda found, silenced: CheckReport(tuple(sorted(set(found))), tuple(silenced), ("prod",)),
     st.lists(FINDINGS, max_size=4),
     st.lists(st.tuples(FINDINGS, HOSTILE.filter(bool)), max_size=2),
 )
@@ -102,7 +102,7 @@ UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029]")
 
 @given(REPORTS)
 @settings(max_examples=60, deadline=None)
-def test_nothing_in_a_finding_breaks_out_of_a_format(shown: Report) -> None:
+def test_nothing_in_a_finding_breaks_out_of_a_format(shown: CheckReport) -> None:
     written = {name: write(shown, RULES) for name, write in reporters.FORMATS.items()}
     assert not [name for name, text in written.items() if UNSAFE.search(text)]
     value = json.loads(written["json"])
@@ -122,7 +122,7 @@ def test_nothing_in_a_finding_breaks_out_of_a_format(shown: Report) -> None:
 
 
 def test_sarif_has_what_code_scanning_needs() -> None:
-    shown = Report((finding(path="a b/ü.yaml", line=7), finding("KG502", path="")), (), ("prod",))
+    shown = CheckReport((finding(path="a b/ü.yaml", line=7), finding("KG502", path="")), (), ("prod",))
     log = json.loads(reporters.sarif(shown, RULES))
     assert log["version"] == "2.1.0"
     driver = log["runs"][0]["tool"]["driver"]
@@ -135,7 +135,7 @@ def test_sarif_has_what_code_scanning_needs() -> None:
 
 
 def test_annotations_of_github_are_escaped() -> None:
-    shown = Report((finding(path="a,b:c%.yaml", message="100%\nnext", line=3),))
+    shown = CheckReport((finding(path="a,b:c%.yaml", message="100%\nnext", line=3),))
     assert reporters.github(shown, RULES) == (
         "::error title=KG411,file=a%2Cb%3Ac%25.yaml,line=3::prod: 100%25 next. Next: do"
     )

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from kasmgen.cli import output
-from kasmgen.cli.output import Settings
+from kasmgen.cli.output import OutputSettings
 from kasmgen.errors import InputError
 
 NASTY = "a\x1b[31mb\r\u202ec\x07\udce9"
@@ -27,7 +27,7 @@ def test_nothing_that_is_shown_can_steer_a_terminal() -> None:
 
 
 def test_an_error_says_what_and_what_next_on_stderr_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    output.error(Settings(quiet=True), InputError(f"wrong {NASTY}\nsecond line", hint=f"do {NASTY}"))
+    output.error(OutputSettings(quiet=True), InputError(f"wrong {NASTY}\nsecond line", hint=f"do {NASTY}"))
     out, err = capsys.readouterr()
     assert out == ""
     first, second, third = err.splitlines()
@@ -38,23 +38,23 @@ def test_an_error_says_what_and_what_next_on_stderr_even_when_quiet(capsys: pyte
 
 
 def test_text_for_people_goes_to_stderr_and_is_silenced_by_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    output.say(Settings(), "hello", "good")
-    output.say(Settings(quiet=True), "never")
+    output.say(OutputSettings(), "hello", "good")
+    output.say(OutputSettings(quiet=True), "never")
     assert capsys.readouterr() == ("", "hello\n")
 
 
 @pytest.mark.parametrize(
     ("settings", "variable", "value", "expected"),
     [
-        (Settings(), "X", "", True),
-        (Settings(no_color=True), "X", "", False),
-        (Settings(), "NO_COLOR", "1", False),
-        (Settings(), "NO_COLOR", "", True),
-        (Settings(), "TERM", "dumb", False),
+        (OutputSettings(), "X", "", True),
+        (OutputSettings(no_color=True), "X", "", False),
+        (OutputSettings(), "NO_COLOR", "1", False),
+        (OutputSettings(), "NO_COLOR", "", True),
+        (OutputSettings(), "TERM", "dumb", False),
     ],
 )
 def test_colour_follows_option_and_environment(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings, variable: str, value: str, expected: bool
+    monkeypatch: pytest.MonkeyPatch, settings: OutputSettings, variable: str, value: str, expected: bool
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert settings.color is expected
@@ -73,7 +73,7 @@ def test_bytes_come_out_exactly(capfdbinary: pytest.CaptureFixture[bytes]) -> No
 
 
 def test_a_table_for_programs_is_tab_separated_and_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(Settings(), ["A", "B"], [["x", NASTY], ["y", ""]])
+    output.table(OutputSettings(), ["A", "B"], [["x", NASTY], ["y", ""]])
     assert capsys.readouterr().out == f"x\t{output.safe(NASTY)}\ny\t\n"
 
 
@@ -83,7 +83,7 @@ def test_facts_are_aligned_and_empty_ones_are_a_dash(capsys: pytest.CaptureFixtu
 
 
 def test_progress_is_nothing_where_nobody_would_see_it(capsys: pytest.CaptureFixture[str]) -> None:
-    with output.progress(Settings(), "work", 5) as step:
+    with output.progress(OutputSettings(), "work", 5) as step:
         step("one")
     assert capsys.readouterr() == ("", "")
 
@@ -92,9 +92,9 @@ def test_programs_are_shown_with_vv_only(capsys: pytest.CaptureFixture[str]) -> 
     logger = logging.getLogger("kasmgen")
     before = (logger.level, list(logger.handlers))
     try:
-        output.log_to_stderr(Settings(verbose=1))
+        output.log_to_stderr(OutputSettings(verbose=1))
         logger.debug("$ quiet")
-        output.log_to_stderr(Settings(verbose=2))
+        output.log_to_stderr(OutputSettings(verbose=2))
         logger.debug("$ shown")
         assert capsys.readouterr().err == "$ shown\n"
     finally:

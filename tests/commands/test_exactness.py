@@ -109,10 +109,10 @@ ENVIRONMENT = st.builds(
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[render.Kitchen]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[render.RenderSession]:
     root = tmp_path_factory.mktemp("exact")
-    with render.kitchen(root) as kitchen:
-        yield kitchen
+    with render.session(root) as session:
+        yield session
 
 
 def canonical(objects: Any) -> list[str]:
@@ -120,7 +120,7 @@ def canonical(objects: Any) -> list[str]:
     return sorted(json.dumps(item, sort_keys=True, ensure_ascii=True) for item in objects)
 
 
-def prove(run: render.Kitchen, project: Project, environment: Environment) -> tuple[Path, dict[str, bytes]]:
+def prove(run: render.RenderSession, project: Project, environment: Environment) -> tuple[Path, dict[str, bytes]]:
     """Make the overlay, write it, build it, compare; the directory and the overlay's files."""
     loaded = run.chart(project.chart, locked=False)
     base = render.render_base(run, loaded, project)
@@ -154,21 +154,21 @@ def _assert_no_secret(want: Render, files: dict[str, bytes]) -> None:
 
 @QUIET
 @given(environment=ENVIRONMENT)
-def test_the_built_in_chart_is_exact_for_any_values(run: render.Kitchen, environment: Environment) -> None:
+def test_the_built_in_chart_is_exact_for_any_values(run: render.RenderSession, environment: Environment) -> None:
     prove(run, Project(), environment)
 
 
 @QUIET
 @given(environment=ENVIRONMENT, shared=KASM)
 def test_shared_values_change_the_base_and_stay_exact(
-    run: render.Kitchen, environment: Environment, shared: dict[str, Any]
+    run: render.RenderSession, environment: Environment, shared: dict[str, Any]
 ) -> None:
     prove(run, Project(values=shared), environment)
 
 
 @QUIET
 @given(environment=ENVIRONMENT)
-def test_a_chart_with_upstreams_defects_is_exact(run: render.Kitchen, environment: Environment) -> None:
+def test_a_chart_with_upstreams_defects_is_exact(run: render.RenderSession, environment: Environment) -> None:
     values = json.loads(json.dumps(environment.values))
     for block in values.get("kasmApp", {}).get("servicesToDeploy", {}).values():
         block.pop("addHealthChecks", None)
@@ -177,7 +177,7 @@ def test_a_chart_with_upstreams_defects_is_exact(run: render.Kitchen, environmen
     prove(run, Project(chart=ChartRef(str(UPSTREAM_LIKE))), replace(environment, values=values))
 
 
-def test_every_patch_of_an_environment_has_an_effect(run: render.Kitchen) -> None:
+def test_every_patch_of_an_environment_has_an_effect(run: render.RenderSession) -> None:
     environment = Environment(
         "prod",
         "kasm.example.com",
@@ -240,14 +240,14 @@ NASTY_VALUES = st.fixed_dictionaries(
 @QUIET
 @given(shared=NASTY_VALUES, own=NASTY_VALUES, namespace=st.sampled_from(["", "elsewhere"]))
 def test_the_nasty_chart_is_exact(
-    run: render.Kitchen, shared: dict[str, Any], own: dict[str, Any], namespace: str
+    run: render.RenderSession, shared: dict[str, Any], own: dict[str, Any], namespace: str
 ) -> None:
     environment = Environment("prod", "nasty.example.com", namespace=namespace, values=own)
     prove(run, Project(chart=ChartRef(str(NASTY)), values=shared), environment)
 
 
 @pytest.mark.parametrize("name", ["randomOutside", "nextLine"])
-def test_what_cannot_be_exact_is_an_error_that_names_the_object(run: render.Kitchen, name: str) -> None:
+def test_what_cannot_be_exact_is_an_error_that_names_the_object(run: render.RenderSession, name: str) -> None:
     environment = Environment("prod", "nasty.example.com", values={"token": "t", "forbidden": {name: True}})
     with pytest.raises(KasmgenError, match=r"ConfigMap|Deployment|Widget"):
         prove(run, Project(chart=ChartRef(str(NASTY)), values={"token": "t"}), environment)

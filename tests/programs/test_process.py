@@ -15,7 +15,7 @@ from kasmgen.programs import process
 pytestmark = pytest.mark.tool
 
 
-def sh(script: str, **options: object) -> process.Result:
+def sh(script: str, **options: object) -> process.Completed:
     return process.run("/bin/sh", "-c", script, **options)  # type: ignore[arg-type]
 
 

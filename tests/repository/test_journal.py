@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import RepositoryError
 from kasmgen.repository import journal
-from kasmgen.repository.journal import Entry, Journal
+from kasmgen.repository.journal import Journal, JournalEntry
 
 ENTRIES = st.builds(
-    Entry,
+    JournalEntry,
     path=st.text(min_size=1),
     old=st.none() | st.binary(),
     mode=st.integers(0, 0o7777),

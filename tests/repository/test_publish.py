@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks
 from kasmgen.repository import publish
-from kasmgen.repository.publish import Changes
+from kasmgen.repository.publish import FileChanges
 from tests.repository import publisher
 from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
@@ -171,7 +171,7 @@ def test_a_path_that_leaves_the_project_is_refused(clone: Clone, path: str) -> N
     with pytest.raises(InputError, match="does not stay inside the project"):
         publish.plan(clone.root, {path: b"x"})
     with pytest.raises(InputError):
-        publish.publish(clone.repo, clone.root, Changes({path: b"x"}), message="x")
+        publish.publish(clone.repo, clone.root, FileChanges({path: b"x"}), message="x")
     with pytest.raises(InputError):
         publish.plan(clone.root, {}, prune=[path])
     assert clone.snapshot() == before
@@ -229,7 +229,7 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written_through_it(clone: Cl
     with pytest.raises(RepositoryError, match=said):
         publish.plan(clone.root, {"base/a/x.yaml": content}, force=True)
     with pytest.raises(RepositoryError, match=said):
-        publish.publish(clone.repo, clone.root, Changes({"base/a/x.yaml": content}), message="x")
+        publish.publish(clone.repo, clone.root, FileChanges({"base/a/x.yaml": content}), message="x")
     assert {p.name: p.read_text() for p in outside.iterdir()} == {"x.yaml": "people's\n"}
 
 
@@ -466,7 +466,7 @@ def test_whatever_fails_files_index_and_head_are_as_before(tmp_path: Path, data:
     assert_tidy(clone)
 
 
-def _makes_a_commit(clone: Clone, plan: Changes) -> bool:
+def _makes_a_commit(clone: Clone, plan: FileChanges) -> bool:
     def there(path: str) -> bytes | None:
         done = subprocess.run(["git", "show", f"HEAD:{path}"], cwd=clone.root, capture_output=True, check=False)
         return done.stdout if done.returncode == 0 else None
@@ -484,7 +484,7 @@ def _assert_same(after: Snapshot, before: Snapshot, but: str = "") -> None:
 _OPERATIONS = publisher.Operations()
 
 
-def _interrupt(clone: Clone, plan: Changes, branch: str | None, at: int, before: Snapshot) -> None:
+def _interrupt(clone: Clone, plan: FileChanges, branch: str | None, at: int, before: Snapshot) -> None:
     """Publish, with a real SIGINT right before the n-th operation."""
     _OPERATIONS.seen, _OPERATIONS.at, _OPERATIONS.on = 0, at, True
     _OPERATIONS.act = lambda: os.kill(os.getpid(), signal.SIGINT)

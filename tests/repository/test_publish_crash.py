@@ -254,7 +254,7 @@ def test_a_new_branch_is_taken_back_after_a_kill(clone: Clone) -> None:
 def test_the_next_change_recovers_by_itself(clone: Clone) -> None:
     before = clone.snapshot()
     _killed_halfway(clone)
-    changes = publish.Changes(NEW, frozenset(["base/b/y.yaml"]))
+    changes = publish.FileChanges(NEW, frozenset(["base/b/y.yaml"]))
     publish.publish(clone.repo, clone.root, changes, message="Change")
     assert_complete(clone, before)
 
@@ -305,7 +305,7 @@ def test_a_second_kasmgen_is_refused_at_once_and_told_who_is_first(clone: Clone,
     first = publisher.start(spec(clone))
     await_path(tmp_path / "running")
     asked = time.monotonic()
-    second = publish.Changes({"other.yaml": b"x\n"})
+    second = publish.FileChanges({"other.yaml": b"x\n"})
     with pytest.raises(RepositoryError, match=rf"another kasmgen \(process {first.pid}\)") as caught:
         publish.publish(clone.repo, clone.root, second, message="Second")
     with pytest.raises(RepositoryError, match="another kasmgen"):
@@ -324,7 +324,7 @@ def test_an_index_that_somebody_holds_follows_with_the_next_run(clone: Clone) ->
     before = clone.snapshot()
     # As `git commit -a` does while its editor is open.
     clone.hook("pre-commit", "touch .git/index.lock")
-    changes = publish.Changes(NEW, frozenset(["base/b/y.yaml"]))
+    changes = publish.FileChanges(NEW, frozenset(["base/b/y.yaml"]))
     with pytest.raises(RepositoryError, match=r"committed as [0-9a-f]{40}, but the index could not follow") as caught:
         publish.publish(clone.repo, clone.root, changes, message="Change")
     assert "next kasmgen command" in caught.value.hint

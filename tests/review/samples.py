@@ -6,7 +6,7 @@ import copy
 
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review import ObjectChange, Report, compare_builds, group
-from kasmgen.review.risks import Context, assess
+from kasmgen.review.risks import RiskContext, assess
 from tests.review.builds import build, deployment, edited, plain, sealed, statefulset
 
 MAIN = "spec.template.spec.containers.0"
@@ -16,7 +16,7 @@ NGINX = "worker_processes 2;\nevents {\n  worker_connections 1024;\n}\n"
 
 def diff(old: list[Object], new: list[Object]) -> tuple[ObjectChange, ...]:
     before, now = build(*old), build(*new)
-    return assess(compare_builds(before, now), Context(before, now))
+    return assess(compare_builds(before, now), RiskContext(before, now))
 
 
 def tls(not_after: str, names: str) -> Object:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.builds import compare_builds
-from kasmgen.review.risks import Context, assess, selectors, traffic
+from kasmgen.review.risks import RiskContext, assess, selectors, traffic
 from tests.review.builds import build, deployment, plain
 
 KEPT = {"annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}
@@ -20,7 +20,7 @@ KEPT = {"annotations": {"kustomize.toolkit.fluxcd.io/prune": "disabled"}}
 def exposed(old: list[Object], new: list[Object]) -> list[str]:
     """What the report says is exposed, over all objects."""
     before, now = build(*old), build(*new)
-    changes = assess(compare_builds(before, now), Context(before, now))
+    changes = assess(compare_builds(before, now), RiskContext(before, now))
     return [risk.reason for change in changes for risk in change.risks if risk.id == "exposed"]
 
 

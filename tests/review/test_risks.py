@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.builds import compare_builds
-from kasmgen.review.risks import TITLES, Context, assess
+from kasmgen.review.risks import TITLES, RiskContext, assess
 from tests.review.builds import Build, build, deployment, edited, pairs_of_builds, plain, sealed, statefulset
 
 POD = "spec.template.spec"
@@ -23,7 +23,7 @@ def found(old: Object | list[Object] | None, new: Object | list[Object] | None) 
     sides = [side if isinstance(side, list) else [side] if side else [] for side in (old, new)]
     before, now = build(*sides[0]), build(*sides[1])
     out: dict[str, tuple[str, str]] = {}
-    for change in assess(compare_builds(before, now), Context(before, now)):
+    for change in assess(compare_builds(before, now), RiskContext(before, now)):
         for risk in change.risks:
             severe, reason = out.get(risk.id, (risk.severity, ""))
             out[risk.id] = (severe, f"{reason}; {risk.reason}" if reason else risk.reason)
@@ -42,7 +42,7 @@ def severity(risks: dict[str, tuple[str, str]], risk: str) -> str | None:
 @given(pairs_of_builds())
 def test_objects_of_any_shape_are_judged(builds: tuple[Build, Build]) -> None:
     old, new = builds
-    for change in assess(compare_builds(old, new), Context(old, new)):
+    for change in assess(compare_builds(old, new), RiskContext(old, new)):
         assert {risk.id for risk in change.risks} <= TITLES.keys()
 
 

@@ -38,8 +38,8 @@ def spec(**changes: Any) -> CertificateSpec:
     return CertificateSpec(**{**given_, **changes})
 
 
-def issued(wanted: CertificateSpec, *, now: datetime = NOW, serial: int = 4711) -> TlsPair:
-    return certificates.issue(wanted, now=now, key=certificates.new_key(wanted.key_type), serial=serial)
+def issued(required: CertificateSpec, *, now: datetime = NOW, serial: int = 4711) -> TlsPair:
+    return certificates.issue(required, now=now, key=certificates.new_key(required.key_type), serial=serial)
 
 
 def openssl(*argv: str, stdin: bytes = b"") -> str:
@@ -103,9 +103,9 @@ def test_the_key_is_the_certificates_own_and_plain_pkcs8(ingress: TlsPair) -> No
 def test_the_inner_certificates_have_the_documented_subject_and_every_service_name(
     which: Any, common_name: str, services: list[str]
 ) -> None:
-    wanted = certificates.documented(which, namespace="desk", cluster_domain="corp.local.")
-    assert (wanted.key_type, wanted.days) == ("rsa-2048", 1825)
-    text = openssl("x509", "-noout", "-text", stdin=issued(wanted).certificate)
+    required = certificates.documented(which, namespace="desk", cluster_domain="corp.local.")
+    assert (required.key_type, required.days) == ("rsa-2048", 1825)
+    text = openssl("x509", "-noout", "-text", stdin=issued(required).certificate)
     assert f"Subject: C=US, ST=VA, L=None, O=None, OU=DoFu, CN={common_name}, emailAddress=none@none.none" in text
     assert "Public-Key: (2048 bit)" in text
     for service in services:
@@ -115,9 +115,9 @@ def test_the_inner_certificates_have_the_documented_subject_and_every_service_na
 
 
 def test_names_key_type_and_days_can_be_chosen() -> None:
-    wanted = certificates.documented("db", services=["kasm-db"], key_type="ecdsa-p384", days=90)
-    assert wanted.dns_names[0] == wanted.common_name == "kasm-db"
-    assert (wanted.key_type, wanted.days) == ("ecdsa-p384", 90)
+    required = certificates.documented("db", services=["kasm-db"], key_type="ecdsa-p384", days=90)
+    assert required.dns_names[0] == required.common_name == "kasm-db"
+    assert (required.key_type, required.days) == ("ecdsa-p384", 90)
 
 
 @pytest.mark.parametrize("key_type", ["rsa-2048", "ecdsa-p256", "ecdsa-p384", "ed25519"])
@@ -185,23 +185,23 @@ def test_an_unknown_key_type_is_refused_with_the_known_ones() -> None:
 
 def test_a_host_name_longer_than_64_characters_stands_whole_in_the_alternative_names() -> None:
     host = f"{'a' * 60}.{'b' * 60}.example.com"
-    wanted = certificates.documented("ingress", hostname=host, key_type="ed25519")
-    certificate = x509.load_pem_x509_certificate(issued(wanted).certificate)
+    required = certificates.documented("ingress", hostname=host, key_type="ed25519")
+    certificate = x509.load_pem_x509_certificate(issued(required).certificate)
     [common_name] = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     assert common_name.value == host[:61] + "..."
-    assert certificates.facts(issued(wanted).certificate)[certificates.DNS_NAMES] == host
+    assert certificates.facts(issued(required).certificate)[certificates.DNS_NAMES] == host
 
 
 def test_a_host_that_is_an_address_becomes_an_address_and_no_dns_name() -> None:
-    wanted = certificates.documented("ingress", hostname="192.0.2.9", alt_hostnames=["[2001:DB8::9]"])
-    assert wanted.dns_names == ()
-    assert wanted.addresses == ("192.0.2.9", "2001:db8::9")
-    assert issued(spec(dns_names=(), addresses=wanted.addresses)).certificate
+    required = certificates.documented("ingress", hostname="192.0.2.9", alt_hostnames=["[2001:DB8::9]"])
+    assert required.dns_names == ()
+    assert required.addresses == ("192.0.2.9", "2001:db8::9")
+    assert issued(spec(dns_names=(), addresses=required.addresses)).certificate
 
 
 def test_a_name_given_twice_stands_once() -> None:
-    wanted = certificates.documented("ingress", hostname="a.example", alt_hostnames=["b.example", "a.example"])
-    assert wanted.names == ("a.example", "b.example")
+    required = certificates.documented("ingress", hostname="a.example", alt_hostnames=["b.example", "a.example"])
+    assert required.names == ("a.example", "b.example")
 
 
 def test_a_name_that_x509_cannot_hold_is_an_input_error() -> None:
@@ -256,10 +256,10 @@ def by_a_ca(subject: str = "desk.example.org", *, sans: list[str] | None = None)
 
 def test_facts_of_a_brought_chain_are_those_of_its_first_certificate() -> None:
     chain, _ = by_a_ca(sans=["desk.example.org"])
-    facts = certificates.facts(chain, brought=True)
+    facts = certificates.facts(chain, supplied=True)
     assert facts[certificates.DNS_NAMES] == "desk.example.org"
     assert facts[certificates.ISSUED_BY] == r"CN=Example\, Inc. CA?"
-    assert certificates.facts(issued(spec()).certificate, brought=True)[certificates.ISSUED_BY] == "self-signed"
+    assert certificates.facts(issued(spec()).certificate, supplied=True)[certificates.ISSUED_BY] == "self-signed"
 
 
 def test_a_comma_in_a_name_does_not_make_two_names() -> None:
@@ -270,11 +270,11 @@ def test_a_comma_in_a_name_does_not_make_two_names() -> None:
 # What a chart's generator leaves behind (literal quotes around the name, K D-06).
 def test_a_charts_own_certificate_is_issued_anew_with_its_names() -> None:
     chain, _ = by_a_ca('"kasm.example.com"', sans=["kasm.example.com", "alt.example.com"])
-    wanted = certificates.like(chain)
-    assert wanted.common_name == "kasm.example.com"
-    assert wanted.dns_names == ("kasm.example.com", "alt.example.com")
-    assert (wanted.key_type, wanted.days) == ("rsa-2048", 90)
-    assert certificates.unfit(certificates.facts(issued(wanted).certificate), wanted, now=NOW) == []
+    required = certificates.like(chain)
+    assert required.common_name == "kasm.example.com"
+    assert required.dns_names == ("kasm.example.com", "alt.example.com")
+    assert (required.key_type, required.days) == ("rsa-2048", 90)
+    assert certificates.unfit(certificates.facts(issued(required).certificate), required, now=NOW) == []
 
 
 def test_without_alternative_names_the_common_name_becomes_one() -> None:
@@ -298,24 +298,24 @@ def test_whatever_is_asked_is_what_the_certificate_says(
     names: list[str], addresses: list[str], organisation: str, days: int
 ) -> None:
     common_name = certificates.shortened(names[0])
-    wanted = spec(
+    required = spec(
         common_name=common_name,
         subject=(("O", organisation), ("CN", common_name)),
         dns_names=tuple(names),
         addresses=tuple(addresses),
         days=days,
     )
-    pair = issued(wanted)
-    assert certificates.like(pair.certificate) == wanted
-    assert certificates.unfit(certificates.facts(pair.certificate), wanted, now=NOW) == []
+    pair = issued(required)
+    assert certificates.like(pair.certificate) == required
+    assert certificates.unfit(certificates.facts(pair.certificate), required, now=NOW) == []
     certificates.check_pair(pair.certificate, pair.key)
 
 
 # --- unfit -----------------------------------------------------------------
 
 
-def facts_of(wanted: CertificateSpec) -> dict[str, str]:
-    return certificates.facts(issued(wanted).certificate)
+def facts_of(required: CertificateSpec) -> dict[str, str]:
+    return certificates.facts(issued(required).certificate)
 
 
 def test_a_new_host_name_makes_a_certificate_unfit_and_a_dropped_one_does_not() -> None:
@@ -337,8 +337,8 @@ def test_a_wildcard_covers_one_label() -> None:
     )
     ask = {"addresses": ()}
     assert certificates.unfit(facts, CertificateSpec(**{**covered.__dict__, **ask}), now=NOW) == []
-    for wanted in (deeper, bare):
-        assert certificates.unfit(facts, CertificateSpec(**{**wanted.__dict__, **ask}), now=NOW)
+    for required in (deeper, bare):
+        assert certificates.unfit(facts, CertificateSpec(**{**required.__dict__, **ask}), now=NOW)
 
 
 def test_an_expired_certificate_is_unfit_and_one_that_expires_soon_is_not() -> None:

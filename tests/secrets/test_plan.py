@@ -20,9 +20,9 @@ from kasmgen.secrets import certificates, passwords, required, rollout, supplied
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets.plan import INPUTS, PINNED, Existing, Plan, Sources
 from kasmgen.secrets.recipients import of_metadata
-from kasmgen.secrets.required import Entry, Follow, Generate, Given, WantedSecret
+from kasmgen.secrets.required import Derived, Fixed, Generate, RequiredSecret, SecretEntry
 from kasmgen.secrets.sealed_file import Sealed
-from kasmgen.secrets.supplied import Brought
+from kasmgen.secrets.supplied import Supplied
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ID = ResourceId("Secret", "kasm", "kasm-secrets")
@@ -30,8 +30,8 @@ SPEC = certificates.documented("db", hostname="kasm.example.com", namespace="kas
 PATH = "overlays/prod/secrets/kasm-secrets.sops.yaml"
 
 
-def secret(entries: dict[str, Entry] | None = None, **more: Any) -> WantedSecret:
-    return WantedSecret(ID, "Opaque", entries or {}, **more)
+def secret(entries: dict[str, SecretEntry] | None = None, **more: Any) -> RequiredSecret:
+    return RequiredSecret(ID, "Opaque", entries or {}, **more)
 
 
 def existing(
@@ -50,7 +50,7 @@ def sources() -> Sources:
     return Sources(lambda n: bytes(itertools.islice(stream, n)), certificates.new_key, lambda: 7, NOW)
 
 
-def decide(made: WantedSecret, there: Existing | None) -> Plan:
+def decide(made: RequiredSecret, there: Existing | None) -> Plan:
     return secrets_plan.decide("prod", made, there, [], NOW)
 
 
@@ -60,8 +60,8 @@ def fill(plan: Plan, passed: dict[str, Secret] | None = None) -> tuple[dict[str,
 
 # --- decide ----------------------------------------------------------------------------
 
-FOLLOW: dict[str, Entry] = {"f": Follow(Secret("1")), "g": Follow(Secret("2"))}
-MIXED: dict[str, Entry] = {"f": Follow(Secret("1")), "p": Generate()}
+FOLLOW: dict[str, SecretEntry] = {"f": Derived(Secret("1")), "g": Derived(Secret("2"))}
+MIXED: dict[str, SecretEntry] = {"f": Derived(Secret("1")), "p": Generate()}
 SAME = {INPUTS: secret(FOLLOW).inputs}
 OTHER = {INPUTS: "what the chart made before"}
 
@@ -73,7 +73,7 @@ OTHER = {INPUTS: "what the chart made before"}
         ({"a": Generate()}, existing("a"), "keep", set()),
         ({"a": Generate()}, existing("a", "own"), "keep", set()),
         ({"a": Generate(), "b": Generate()}, existing("a"), "add", {"b"}),
-        ({"a": Given(Secret("x"))}, existing("a"), "keep", set()),
+        ({"a": Fixed(Secret("x"))}, existing("a"), "keep", set()),
         (FOLLOW, existing("f", "g", annotations=SAME), "keep", set()),
         (FOLLOW, existing("f", "g", annotations=OTHER), "replace", {"f", "g"}),
         (FOLLOW, existing("f", annotations=OTHER), "replace", {"f", "g"}),
@@ -86,26 +86,26 @@ OTHER = {INPUTS: "what the chart made before"}
     ],
 )
 def test_a_sealed_secret_is_changed_only_where_it_must_be(
-    entries: dict[str, Entry], there: Existing | None, action: str, keys: set[str]
+    entries: dict[str, SecretEntry], there: Existing | None, action: str, keys: set[str]
 ) -> None:
     plan = decide(secret(entries), there)
     assert (plan.action, set(plan.keys), plan.path) == (action, keys, PATH)
 
 
 @given(
-    st.dictionaries(st.sampled_from("abc"), st.sampled_from([Generate(), Given(Secret("x")), Follow(Secret("y"))])),
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from([Generate(), Fixed(Secret("x")), Derived(Secret("y"))])),
     st.sets(st.sampled_from("abcd")),
     st.sampled_from([None, "", "other"]),
 )
 @settings(deadline=None, max_examples=200)
 def test_nothing_that_was_generated_or_given_is_ever_made_again(
-    entries: dict[str, Entry], there: set[str], inputs: str | None
+    entries: dict[str, SecretEntry], there: set[str], inputs: str | None
 ) -> None:
     made = secret(entries)
     annotations = {} if inputs is None else {INPUTS: inputs or made.inputs}
     plan = decide(made, existing(*there, annotations=annotations))
     for key in plan.keys & there:
-        assert isinstance(entries[key], Follow)
+        assert isinstance(entries[key], Derived)
     if plan.action == "replace":
         assert not there - set(entries)
     if plan.action == "keep":
@@ -158,11 +158,11 @@ def test_a_secret_that_is_committed_and_gone_from_the_work_tree_is_never_made_an
 
 
 def test_each_value_comes_from_where_its_entry_says() -> None:
-    entries: dict[str, Entry] = {
+    entries: dict[str, SecretEntry] = {
         "g": Generate(),
         "h": Generate(),
-        "v": Given(Secret("given")),
-        "f": Follow(Secret("follow")),
+        "v": Fixed(Secret("given")),
+        "f": Derived(Secret("follow")),
     }
     data, annotations = fill(decide(secret(entries), None))
     assert (data["v"], data["f"]) == (Secret("given"), Secret("follow"))
@@ -175,7 +175,7 @@ def test_each_value_comes_from_where_its_entry_says() -> None:
 
 
 def test_brought_values_win_and_empty_ones_do_not_count() -> None:
-    plan = decide(secret({"g": Generate(), "v": Given(Secret("given"))}), None)
+    plan = decide(secret({"g": Generate(), "v": Fixed(Secret("given"))}), None)
     data, _ = fill(plan, {"g": Secret("mine"), "v": Secret("")})
     assert data == {"g": Secret("mine"), "v": Secret("given")}
 
@@ -187,7 +187,7 @@ def test_a_brought_value_that_the_chart_makes_too_is_pinned_and_follows_no_more(
     assert annotations[PINNED] == "f"
     there = existing("f", "g", annotations=annotations)
     assert decide(made, there).action == "keep"
-    changed = secret({"f": Follow(Secret("new")), "g": Follow(Secret("2"))})
+    changed = secret({"f": Derived(Secret("new")), "g": Derived(Secret("2"))})
     assert decide(changed, there).action == "keep"
 
 
@@ -210,7 +210,7 @@ def test_a_brought_pair_is_taken_and_named_as_brought(authority: bool) -> None:
     passed = {"tls.crt": Secret(own.certificate), "tls.key": own.key}
     data, annotations = fill(decide(secret(certificate=SPEC, authority=authority), None), passed)
     assert data == {**passed, **({"ca.crt": passed["tls.crt"]} if authority else {})}
-    assert annotations == certificates.facts(own.certificate, brought=True)
+    assert annotations == certificates.facts(own.certificate, supplied=True)
     if authority:
         plan = decide(secret(certificate=SPEC, authority=True), None)
         assert fill(plan, {**passed, "ca.crt": Secret("the real one")})[0]["ca.crt"] == Secret("the real one")
@@ -228,7 +228,7 @@ def test_a_pair_that_does_not_belong_together_or_is_half_is_refused() -> None:
 
 
 def test_no_value_shows_in_the_repr_of_a_plan() -> None:
-    plan = decide(secret({"v": Given(Secret("hunter2")), "f": Follow(Secret("hunter2"))}), None)
+    plan = decide(secret({"v": Fixed(Secret("hunter2")), "f": Derived(Secret("hunter2"))}), None)
     assert "hunter2" not in f"{plan!r}{plan}{fill(plan)}"
 
 
@@ -268,9 +268,9 @@ def test_data_that_is_no_base64_is_named_and_not_quoted() -> None:
 def test_what_two_renders_agree_on_follows_and_the_rest_is_frozen() -> None:
     first, second = rendered({"same": b64("1"), "random": b64("2")}), rendered({"same": b64("1"), "random": b64("3")})
     made = required.from_render(first, second)
-    assert made.entries == {"same": Follow(Secret("1")), "random": Given(Secret("2"))}
+    assert made.entries == {"same": Derived(Secret("1")), "random": Fixed(Secret("2"))}
     assert made.type == "Opaque"
-    assert required.from_render(first, None).entries["same"] == Given(Secret("1"))
+    assert required.from_render(first, None).entries["same"] == Fixed(Secret("1"))
 
 
 def test_a_pair_that_is_random_gets_a_certificate_of_ours() -> None:
@@ -290,21 +290,21 @@ def test_a_pair_that_is_random_gets_a_certificate_of_ours() -> None:
 def test_inputs_change_with_what_follows_and_with_nothing_else() -> None:
     base = secret(MIXED).inputs
     assert base == secret({**MIXED, "q": Generate()}).inputs == secret(dict(reversed(MIXED.items()))).inputs
-    assert base != secret({**MIXED, "f": Follow(Secret("2"))}).inputs
-    assert secret({"a": Follow(Secret("b"))}).inputs != secret({"ab": Follow(Secret(""))}).inputs
+    assert base != secret({**MIXED, "f": Derived(Secret("2"))}).inputs
+    assert secret({"a": Derived(Secret("b"))}).inputs != secret({"ab": Derived(Secret(""))}).inputs
     assert secret({"p": Generate()}).inputs == ""
 
 
 # --- what people bring ------------------------------------------------------------------------------
 
-PASSWORDS = WantedSecret(ID, "Opaque", {"db-password": Generate(), "token": Generate()}, role="passwords")
-OTHERS = WantedSecret(ResourceId("Secret", "kasm", "other"), "Opaque", {"token": Generate(), "only-here": Generate()})
-THIRD = WantedSecret(ResourceId("Secret", "kasm", "third"), "Opaque", {"only-here": Generate()})
-INGRESS = WantedSecret(ResourceId("Secret", "kasm", "tls"), required.TLS, certificate=SPEC, role="ingress")
+PASSWORDS = RequiredSecret(ID, "Opaque", {"db-password": Generate(), "token": Generate()}, role="passwords")
+OTHERS = RequiredSecret(ResourceId("Secret", "kasm", "other"), "Opaque", {"token": Generate(), "only-here": Generate()})
+THIRD = RequiredSecret(ResourceId("Secret", "kasm", "third"), "Opaque", {"only-here": Generate()})
+INGRESS = RequiredSecret(ResourceId("Secret", "kasm", "tls"), required.TLS, certificate=SPEC, role="ingress")
 
 
 def test_passwords_find_their_secret_by_key_by_upstreams_name_and_by_path() -> None:
-    passed = Brought({"dbPassword": Secret("1"), "token": Secret("2"), "other/token": Secret("3")})
+    passed = Supplied({"dbPassword": Secret("1"), "token": Secret("2"), "other/token": Secret("3")})
     found = supplied.assign(passed, [PASSWORDS, OTHERS])
     assert found[PASSWORDS.id] == {"db-password": Secret("1"), "token": Secret("2")}
     assert found[OTHERS.id] == {"token": Secret("3")}
@@ -315,18 +315,18 @@ def test_passwords_find_their_secret_by_key_by_upstreams_name_and_by_path() -> N
 )
 def test_a_password_that_belongs_to_none_or_to_several_is_refused_without_its_value(key: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
-        supplied.assign(Brought({key: Secret("hunter2")}), [PASSWORDS, OTHERS, THIRD])
+        supplied.assign(Supplied({key: Secret("hunter2")}), [PASSWORDS, OTHERS, THIRD])
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
 @pytest.mark.parametrize("mask", ["**SOPS**", "***", "ENC[AES256_GCM,data:x]", "<redacted>", "changeme"])
 def test_the_mask_of_a_tool_is_no_password(mask: str) -> None:
     with pytest.raises(SecretError, match="placeholder or the mask"):
-        supplied.assign(Brought({"token": Secret(mask)}), [PASSWORDS])
+        supplied.assign(Supplied({"token": Secret(mask)}), [PASSWORDS])
 
 
 def test_brought_pairs_go_to_the_secret_of_their_role() -> None:
-    found = supplied.assign(Brought(pairs={"ingress": (b"cert", Secret("key")), "db": (b"x", Secret("y"))}), [INGRESS])
+    found = supplied.assign(Supplied(pairs={"ingress": (b"cert", Secret("key")), "db": (b"x", Secret("y"))}), [INGRESS])
     assert found[INGRESS.id] == {"tls.crt": Secret(b"cert"), "tls.key": Secret("key")}
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.project.config import Environment, Project
-from kasmgen.secrets.required import WantedSecret
+from kasmgen.secrets.required import RequiredSecret
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml
 
@@ -48,7 +48,9 @@ class Profile:
         del project, environment, given
         return {}
 
-    def secrets(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[WantedSecret, ...]:
+    def secrets(
+        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
+    ) -> tuple[RequiredSecret, ...]:
         """Secrets that this chart needs beside or in place of those in its render."""
         del environment, namespace, given
         return ()

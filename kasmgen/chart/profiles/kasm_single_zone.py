@@ -11,7 +11,7 @@ from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.project.config import CertificateInput, Environment, Project
 from kasmgen.secrets import certificates as secrets_certificates
-from kasmgen.secrets.required import TLS, Entry, Generate, WantedSecret
+from kasmgen.secrets.required import TLS, Generate, RequiredSecret, SecretEntry
 from kasmgen.yaml import mappings
 from kasmgen.yaml.documents import Yaml
 
@@ -103,12 +103,14 @@ class KasmSingleZone(Profile):
             ]
         return mappings.merge(*layers, _replicas(mappings.merge(given, *layers)))
 
-    def secrets(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> tuple[WantedSecret, ...]:
-        wanted: list[WantedSecret] = []
+    def secrets(
+        self, environment: Environment, namespace: str, given: Mapping[str, Yaml]
+    ) -> tuple[RequiredSecret, ...]:
+        required: list[RequiredSecret] = []
         if not mappings.get(given, _EXISTING):
-            entries: dict[str, Entry] = {key: Generate() for key in PASSWORDS}
+            entries: dict[str, SecretEntry] = {key: Generate() for key in PASSWORDS}
             name = f"{mappings.get(given, ('kasmApp', 'name')) or 'kasm'}-secrets"
-            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), "Opaque", entries, role="passwords"))
+            required.append(RequiredSecret(ResourceId("Secret", namespace, name), "Opaque", entries, role="passwords"))
         for role, (key, default) in CERTIFICATES.items():
             how = environment.certificates.get(role, CertificateInput())
             if how.source == "existing" or mappings.get(given, ("kasmCerts", key, "create"), True) is False:
@@ -124,8 +126,8 @@ class KasmSingleZone(Profile):
                 days=how.days or 0,
             )
             name = mappings.get(given, ("kasmCerts", key, "name")) or default
-            wanted.append(WantedSecret(ResourceId("Secret", namespace, name), TLS, certificate=spec, role=role))
-        return tuple(wanted)
+            required.append(RequiredSecret(ResourceId("Secret", namespace, name), TLS, certificate=spec, role=role))
+        return tuple(required)
 
     def upstream_auth(self, environment: Environment, namespace: str, given: Mapping[str, Yaml]) -> str:
         del given  # the Service keeps its name even where kasmProxy.name is another

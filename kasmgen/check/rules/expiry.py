@@ -15,12 +15,12 @@ from kasmgen.secrets.sealed_file import Sealed
 
 @dataclass(frozen=True)
 class Certificates:
-    """now: aware. days: how long a certificate must still last. wanted: path -> what the environment asks of it."""
+    """now: aware. days: how long a certificate must still last. required: path -> what the environment asks of it."""
 
     sealed: Mapping[str, Sealed] = field(repr=False)
     now: datetime
     days: int = 30
-    wanted: Mapping[str, CertificateSpec] = field(default_factory=dict)
+    required: Mapping[str, CertificateSpec] = field(default_factory=dict)
 
     def hit(self, path: str, message: str) -> Hit:
         """A hit in the sealed file at `path`."""
@@ -62,7 +62,7 @@ def not_yet(context: Certificates) -> Iterator[Hit]:
 
 
 def names(context: Certificates) -> Iterator[Hit]:
-    for path, spec in context.wanted.items():
+    for path, spec in context.required.items():
         sealed = context.sealed.get(path)
         end = _end(sealed) if sealed else None
         if sealed is None or end is None:
@@ -75,7 +75,7 @@ def names(context: Certificates) -> Iterator[Hit]:
 
 
 def silent(context: Certificates) -> Iterator[Hit]:
-    for path in context.wanted:
+    for path in context.required:
         sealed = context.sealed.get(path)
         if sealed is not None and _end(sealed) is None:
             yield context.hit(path, f"no annotation {certificates.NOT_AFTER} says how long the certificate holds")

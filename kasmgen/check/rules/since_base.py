@@ -11,7 +11,7 @@ from kasmgen.review.changes import ObjectChange
 
 
 @dataclass(frozen=True)
-class Changes:
+class ChangesSince:
     """An environment's objects that changed since `base`, with their risks."""
 
     environment: str
@@ -19,10 +19,10 @@ class Changes:
     changes: tuple[ObjectChange, ...]
 
 
-def _with(risk_id: str, severity: Severity = ERROR) -> Callable[[Changes], Iterator[Hit]]:
+def _with(risk_id: str, severity: Severity = ERROR) -> Callable[[ChangesSince], Iterator[Hit]]:
     """Hits for the risks of this kind that are as bad as that."""
 
-    def check(context: Changes) -> Iterator[Hit]:
+    def check(context: ChangesSince) -> Iterator[Hit]:
         path = f"{paths.overlay(context.environment)}/kustomization.yaml"
         for change in context.changes:
             for risk in change.risks:
@@ -33,7 +33,7 @@ def _with(risk_id: str, severity: Severity = ERROR) -> Callable[[Changes], Itera
     return check
 
 
-RULES: tuple[Rule[Changes], ...] = (
+RULES: tuple[Rule[ChangesSince], ...] = (
     Rule(
         "KG701",
         ERROR,

@@ -25,7 +25,7 @@ BUILT_IN = frozenset(
 _MOST = 5
 
 
-class Library:
+class SchemaLibrary:
     """Schemas of one version of Kubernetes, made into checks when they are asked for.
 
     find: (apiVersion, kind) -> JSON schema, None if that version does not serve the kind.
@@ -65,7 +65,7 @@ class Objects:
 
     environment: str
     objects: Mapping[ResourceId, Object] = field(repr=False)
-    library: Library | None = field(default=None, repr=False)
+    library: SchemaLibrary | None = field(default=None, repr=False)
 
     def hits(self, key: ResourceId, problems: Iterator[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Iterator[Hit]:
         """The first of `problems` as hits."""

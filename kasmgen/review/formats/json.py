@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from kasmgen.review.changes import Certificate, Risk, SecretChange
+from kasmgen.review.changes import CertificateFacts, Risk, SecretChange
 from kasmgen.review.formats import words
 from kasmgen.review.formats.line_diff import Line
 from kasmgen.review.formats.view import EntryView, EnvironmentView, FieldView, ReportView, view
@@ -106,7 +106,7 @@ def _secret(secret: SecretChange) -> dict[str, Yaml]:
     }
 
 
-def _certificate(certificate: Certificate | None) -> dict[str, Yaml] | None:
+def _certificate(certificate: CertificateFacts | None) -> dict[str, Yaml] | None:
     if certificate is None:
         return None
     return {

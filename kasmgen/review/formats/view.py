@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.review.changes import Certificate, FieldChange, ObjectChange, Risk, SecretChange, Severity, path_text
+from kasmgen.review.changes import CertificateFacts, FieldChange, ObjectChange, Risk, SecretChange, Severity, path_text
 from kasmgen.review.formats.line_diff import Line, line_diff, one_sided
 from kasmgen.review.formats.safe_text import Cleaner
 from kasmgen.review.formats.shorten import shorten, shorten_pair
-from kasmgen.review.grouping import Entry, Environment, Report, State
+from kasmgen.review.grouping import Report, ReportEntry, ReviewedEnvironment, State
 from kasmgen.review.mask import SECTIONS
 from kasmgen.review.secret_changes import public_part
 from kasmgen.yaml.documents import Yaml
@@ -114,7 +114,7 @@ def view(report: Report) -> ReportView:
 # --- environments --------------------------------------------------------
 
 
-def _environment(environment: Environment, entries: Iterable[Entry], clean: Cleaner) -> EnvironmentView:
+def _environment(environment: ReviewedEnvironment, entries: Iterable[ReportEntry], clean: Cleaner) -> EnvironmentView:
     mine = [entry.change for entry in entries if environment.name in entry.environments]
     ops = Counter("quiet" if change.folded else change.op for change in mine)
     risks = Counter(risk.severity for change in mine for risk in change.risks)
@@ -135,7 +135,7 @@ def _environment(environment: Environment, entries: Iterable[Entry], clean: Clea
 # --- entries -------------------------------------------------------------
 
 
-def _entry(entry: Entry, clean: Cleaner) -> EntryView:
+def _entry(entry: ReportEntry, clean: Cleaner) -> EntryView:
     change = entry.change
     shown = [field for field in change.fields if not field.folded and not _told_by_secret(change, field)]
     return EntryView(
@@ -190,14 +190,14 @@ def _secret(secret: SecretChange, clean: Cleaner) -> SecretChange:
     )
 
 
-def _certificate(certificate: Certificate | None, clean: Cleaner) -> Certificate | None:
+def _certificate(certificate: CertificateFacts | None, clean: Cleaner) -> CertificateFacts | None:
     if certificate is None:
         return None
 
     def text(value: str) -> str:
         return shorten(clean.line(value))
 
-    return Certificate(
+    return CertificateFacts(
         tuple(text(name) for name in certificate.names),
         text(certificate.not_before),
         text(certificate.not_after),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kasmgen.review.changes import Certificate, SecretChange, Severity
+from kasmgen.review.changes import CertificateFacts, SecretChange, Severity
 from kasmgen.review.formats.view import EntryView, EnvironmentView, ReportView
 from kasmgen.review.grouping import goes_along
 from kasmgen.review.risks import TITLES
@@ -119,7 +119,7 @@ def certificate_lines(secret: SecretChange) -> list[str]:
     return [f"certificate {word}: {_certificate(c)}" for word, c in (("before", old), ("now", new)) if c is not None]
 
 
-def _certificate(certificate: Certificate) -> str:
+def _certificate(certificate: CertificateFacts) -> str:
     names = listed(certificate.names, 8) or "no names"
     since = f"{certificate.not_before} to " if certificate.not_before else "until "
     issuer = f", issued by {certificate.issued_by}" if certificate.issued_by else ""

@@ -11,7 +11,7 @@ from kasmgen.review.changes import ObjectChange, Risk
 
 
 @dataclass(frozen=True)
-class Context:
+class RiskContext:
     """Both builds that the change is from; without them only the object itself is judged."""
 
     old: Mapping[ResourceId, Object] = field(default_factory=dict, repr=False)
@@ -19,4 +19,4 @@ class Context:
 
 
 Rule: TypeAlias = Callable[[ObjectChange], Iterator[Risk]]
-RuleOfBuilds: TypeAlias = Callable[[ObjectChange, Context], Iterator[Risk]]
+RuleOfBuilds: TypeAlias = Callable[[ObjectChange, RiskContext], Iterator[Risk]]

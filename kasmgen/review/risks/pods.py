@@ -10,7 +10,7 @@ from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.review.changes import ObjectChange, Risk, path_text
 from kasmgen.review.field_changes import same
 from kasmgen.review.noise import CHECKSUM
-from kasmgen.review.risks.context import Context
+from kasmgen.review.risks.context import RiskContext
 
 # Changes when, and only when, the content of a Secret does that the pods use.
 _SECRETS = "kasmgen.dev/secrets"
@@ -102,7 +102,7 @@ def _floating(image: str) -> str:
     return ", a tag that moves" if "@" not in image and tag in ("", "latest") else ""
 
 
-def stale(change: ObjectChange, context: Context) -> Iterator[Risk]:
+def stale(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     """Content that changed under pods which nothing restarts."""
     if change.op != "change" or change.id.kind not in ("ConfigMap", "Secret") or change.id.group:
         return

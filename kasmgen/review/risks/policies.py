@@ -15,7 +15,7 @@ from kasmgen.kubernetes.fields import get, short
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.review.changes import ObjectChange, Risk
 from kasmgen.review.risks import selectors, traffic
-from kasmgen.review.risks.context import Context
+from kasmgen.review.risks.context import RiskContext
 from kasmgen.review.risks.selectors import Selector
 from kasmgen.yaml.documents import Yaml
 
@@ -26,7 +26,7 @@ _GROUP, _KIND = "networking.k8s.io", "NetworkPolicy"
 _WORDS = {"Ingress": "in", "Egress": "out"}
 
 
-def policies(change: ObjectChange, context: Context) -> Iterator[Risk]:
+def policies(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     """Barriers that fall, and ways that open."""
     if (change.id.group, change.id.kind) != (_GROUP, _KIND):
         return
@@ -61,14 +61,14 @@ def _changed(old: Object, new: Object) -> Iterator[Risk]:
 # --- pods that a policy leaves -------------------------------------------
 
 
-def _removed(change: ObjectChange, context: Context) -> Iterator[Risk]:
+def _removed(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     if kept_by_flux(change.old):
         return
     if _opens(change, context, lambda _: True):
         yield _warn("the NetworkPolicy is removed: what it kept away can connect")
 
 
-def _left(change: ObjectChange, context: Context) -> Iterator[Risk]:
+def _left(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     before, now = _selector(change.old), _selector(change.new)
     moved = change.was is not None and change.was.namespace != change.id.namespace
     if (moved or not selectors.within(before, now)) and _opens(
@@ -77,7 +77,7 @@ def _left(change: ObjectChange, context: Context) -> Iterator[Risk]:
         yield _warn("the NetworkPolicy covers other pods: those that it leaves are open")
 
 
-def _opens(change: ObjectChange, context: Context, leaves: Callable[[Labels], bool]) -> bool:
+def _opens(change: ObjectChange, context: RiskContext, leaves: Callable[[Labels], bool]) -> bool:
     """Whether pods that the policy covered stay, and in some direction without any policy.
 
     Where the build never had any such pods, nobody knows, and it counts as open.
@@ -102,7 +102,7 @@ def _opens(change: ObjectChange, context: Context, leaves: Callable[[Labels], bo
 # --- pods that a policy reaches ------------------------------------------
 
 
-def _reaches(change: ObjectChange, context: Context) -> Iterator[Risk]:
+def _reaches(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     """Ways to pods that other policies limited, and this one did not cover."""
     new, key = change.new or {}, change.was or change.id
     selector, before = _selector(new), _selector(change.old) if change.old else None
