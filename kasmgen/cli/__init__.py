@@ -100,7 +100,7 @@ def init(
       kasmgen init deploy/kasm --chart ./charts/kasm-single-zone --recipient age1...
     """
     command = _command("init", renders=True)
-    request = command.Request(
+    request = command.InitRequest(
         directory=_start(settings) / directory,
         chart=_chart_path(settings, chart),
         release=release,
@@ -181,7 +181,7 @@ def env_add(
     """
     command = _command("env_add", renders=True)
     registry = _registry(registry_server, registry_username, registry_email, registry_password_file)
-    request = command.Request(registry=registry, **fields)
+    request = command.AddRequest(registry=registry, **fields)
     with cli_output.progress(settings, "environments", 1) as step:
         outcome = command.run(_start(settings), request, options, step)
     cli_output.outcome(settings, outcome, output)
@@ -370,7 +370,7 @@ def check(
         raise InputError("--staged takes no environments: it checks whatever is staged")
     start = _start(settings)
     command = _command("check", renders=not staged)
-    request = command.Request(
+    request = command.CheckRequest(
         environments, staged, schemas=not no_schemas, history=not no_history, keys=not no_keys, **fields
     )
     total = 0 if staged else len(environments) or _count_environments(start)
