@@ -12,6 +12,7 @@ from kasmgen.chart import render
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.commands.render import select
 from kasmgen.delivery import flux as delivery_flux
+from kasmgen.layout.annotations import DNS_NAMES
 from kasmgen.project.workspace import EnvironmentFiles, Workspace, load
 from kasmgen.secrets import certificates as secrets_certificates
 from kasmgen.secrets import sops_config
@@ -90,7 +91,7 @@ def _show(run_: render.RenderSession, workspace: Workspace, files: EnvironmentFi
 
 def _certificate(name: str, annotations: Mapping[str, str], now: datetime) -> ShownCertificate:
     end = secrets_certificates.expiry(annotations)
-    listed = annotations.get("kasmgen.dev/dns-names", "")
+    listed = annotations.get(DNS_NAMES, "")
     return ShownCertificate(
         secret=name,
         names=tuple(part for part in listed.split(",") if part),

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kasmgen.errors import InputError
+from kasmgen.layout.annotations import REVISION
 from kasmgen.yaml import documents
-
-REVISION = "kasmgen.dev/revision"
-"""The annotation that says that a sealed Secret is kasmgen's."""
 
 # The sum is matched loosely: a line whose sum was cut short is a mark that no longer fits,
 # and no licence to take the file for somebody else's.

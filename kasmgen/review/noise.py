@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kasmgen.layout.annotations import PREFIX
 from kasmgen.review.changes import FieldChange, Step
 from kasmgen.yaml.documents import Yaml
 
@@ -39,8 +40,8 @@ def _metadata_map(path: tuple[Step, ...]) -> tuple[int, str] | None:
 
 
 def _entry(kind: str, key: Step) -> str:
-    if kind == "annotations" and isinstance(key, str) and key.startswith(("kasmgen.dev/", "checksum/")):
-        return OWN if key.startswith("kasmgen.dev/") else CHECKSUM
+    if kind == "annotations" and isinstance(key, str) and key.startswith((PREFIX, "checksum/")):
+        return OWN if key.startswith(PREFIX) else CHECKSUM
     return LABELS if kind == "labels" and key in _LABELS else ""
 
 

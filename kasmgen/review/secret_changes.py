@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Object
+from kasmgen.layout.annotations import DNS_NAMES, FINGERPRINT, ISSUED_BY, NOT_AFTER, NOT_BEFORE
 from kasmgen.review.changes import CertificateFacts, KeyState, SecretChange
 from kasmgen.review.mask import SECTIONS, clear_values, is_sealed
-from kasmgen.secrets import certificates
 from kasmgen.secrets.recipients import of_metadata
 from kasmgen.yaml.documents import Yaml
 
@@ -109,19 +109,19 @@ def _recipients(obj: Object | None) -> set[str]:
 def certificate(obj: Object | None) -> CertificateFacts | None:
     """The certificate that a Secret's clear annotations describe; None if they describe none."""
     annotations = _mapping(_mapping((obj or {}).get("metadata")).get("annotations"))
-    if certificates.NOT_AFTER not in annotations:
+    if NOT_AFTER not in annotations:
         return None
 
     def text(key: str) -> str:
         return str(annotations.get(key, ""))
 
-    names = tuple(name.strip() for name in text(certificates.DNS_NAMES).split(",") if name.strip())
+    names = tuple(name.strip() for name in text(DNS_NAMES).split(",") if name.strip())
     return CertificateFacts(
         names,
-        text(certificates.NOT_BEFORE),
-        text(certificates.NOT_AFTER),
-        text(certificates.FINGERPRINT),
-        text(certificates.ISSUED_BY),
+        text(NOT_BEFORE),
+        text(NOT_AFTER),
+        text(FINGERPRINT),
+        text(ISSUED_BY),
     )
 
 

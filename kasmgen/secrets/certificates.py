@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
+from kasmgen.layout.annotations import DNS_NAMES, FINGERPRINT, ISSUED_BY, NOT_AFTER, NOT_BEFORE
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
 
 KEY_TYPES = ("rsa-2048", "rsa-4096", "ecdsa-p256", "ecdsa-p384", "ed25519")
 MAX_DAYS = 36_500
-
-NOT_BEFORE = "kasmgen.dev/not-before"
-NOT_AFTER = "kasmgen.dev/not-after"
-DNS_NAMES = "kasmgen.dev/dns-names"
-FINGERPRINT = "kasmgen.dev/fingerprint-sha256"
-ISSUED_BY = "kasmgen.dev/issued-by"
-ANNOTATIONS = (NOT_BEFORE, NOT_AFTER, DNS_NAMES, FINGERPRINT, ISSUED_BY)
 
 Which: TypeAlias = Literal["ingress", "proxy", "rdp", "db"]
 

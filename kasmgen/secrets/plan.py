@@ -15,14 +15,10 @@ from typing import Literal
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout import paths
+from kasmgen.layout.annotations import INPUTS, PINNED
 from kasmgen.secrets import certificates, passwords
 from kasmgen.secrets.required import TLS_KEYS, Derived, Fixed, Generate, RequiredSecret
 from kasmgen.secrets.sealed_file import Sealed
-
-INPUTS = "kasmgen.dev/inputs"
-REVISION = "kasmgen.dev/revision"
-PINNED = "kasmgen.dev/pinned"
-"""Data keys whose value people supplied although the chart makes one of its own: they follow it no more."""
 
 Action = Literal["keep", "create", "add", "replace"]
 

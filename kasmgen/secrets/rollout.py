@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.kinds import with_template
 from kasmgen.kubernetes.resources import Object
+from kasmgen.layout.annotations import SECRETS
 from kasmgen.yaml.documents import Yaml
-
-ANNOTATION = "kasmgen.dev/secrets"
 
 
 def mark_secrets(obj: Object, revisions: Mapping[tuple[str, str], str]) -> Object:
@@ -37,7 +36,7 @@ def mark_secrets(obj: Object, revisions: Mapping[tuple[str, str], str]) -> Objec
 
     def add(holder: dict[str, Yaml]) -> dict[str, Yaml]:
         metadata = holder.get("metadata") or {}
-        annotations = {**(metadata.get("annotations") or {}), ANNOTATION: value}
+        annotations = {**(metadata.get("annotations") or {}), SECRETS: value}
         return {**holder, "metadata": {**metadata, "annotations": annotations}}
 
     return with_template(obj, add)

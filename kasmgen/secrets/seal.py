@@ -7,10 +7,11 @@ from concurrent.futures import Future
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
+from kasmgen.layout.annotations import INPUTS, REVISION
 from kasmgen.programs import sops
 from kasmgen.secrets import certificates, sealed_file, sops_config
 from kasmgen.secrets import plan as secrets_plan
-from kasmgen.secrets.plan import INPUTS, REVISION, Plan, Sources
+from kasmgen.secrets.plan import Plan, Sources
 from kasmgen.yaml import edit
 
 Keys = Mapping[str, "Future[certificates.PrivateKey]"]

@@ -13,9 +13,9 @@ from kasmgen.check.rules.overlays import Built
 from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes.resources import by_id
 from kasmgen.layout import marks
+from kasmgen.layout.annotations import DNS_NAMES, NOT_AFTER, NOT_BEFORE
 from kasmgen.review import compare_builds
 from kasmgen.review.risks import RiskContext, assess
-from kasmgen.secrets import certificates
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.recipients import Recipients
 from kasmgen.secrets.sealed_file import Sealed
@@ -137,9 +137,9 @@ def moment(days: int) -> str:
 
 def tls(begin: int = -10, end: int = 100, names: str = "*.example.com", **changes: Any) -> Sealed:
     annotations = {
-        certificates.NOT_BEFORE: moment(begin),
-        certificates.NOT_AFTER: moment(end),
-        certificates.DNS_NAMES: names,
+        NOT_BEFORE: moment(begin),
+        NOT_AFTER: moment(end),
+        DNS_NAMES: names,
     }
     nobody = Recipients.of([])
     return Sealed("x", "s", "kasm", "kubernetes.io/tls", annotations | changes, {}, {}, (), nobody, True, "", True)
@@ -157,7 +157,7 @@ def tls(begin: int = -10, end: int = 100, names: str = "*.example.com", **change
         (tls(end=-1, names="a.example.com"), ["KG501", "KG503"]),
         (tls(begin=1), ["KG504"]),
         (tls(begin=50, end=20), ["KG502", "KG504"]),
-        (tls(**{certificates.NOT_AFTER: "soon"}), ["KG505"]),
+        (tls(**{NOT_AFTER: "soon"}), ["KG505"]),
     ],
 )
 def test_certificates(sealed: Sealed, expected: list[str]) -> None:

@@ -13,10 +13,10 @@ import jsonschema
 import pytest
 
 from kasmgen.errors import InputError
-from kasmgen.layout import marks
+from kasmgen.layout import annotations, marks
 from kasmgen.project import config
 from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
-from kasmgen.secrets import certificates, plan, rollout
+from kasmgen.secrets import certificates
 from kasmgen.yaml import documents
 
 ROOT = Path(__file__).parents[2]
@@ -176,12 +176,8 @@ def test_schema_and_parser_refuse_the_same(kind: str, path: str, value: Any) -> 
 
 
 def test_the_page_has_every_annotation_and_the_mark() -> None:
-    ours = {
-        *certificates.ANNOTATIONS,
-        marks.REVISION,
-        plan.INPUTS,
-        plan.PINNED,
-        rollout.ANNOTATION,
+    ours = {value for value in vars(annotations).values() if str(value).startswith(annotations.PREFIX)} - {
+        annotations.PREFIX
     }
     assert set(re.findall(r"kasmgen\.dev/[a-z][a-z0-9-]+", PAGE)) - {config.API_VERSION} == ours
     line = marks.stamp(b"", "kasm-single-zone 1.16.0").decode().rpartition(":")[0]

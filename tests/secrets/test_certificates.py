@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
+from kasmgen.layout import annotations
 from kasmgen.secrets import certificates
 from kasmgen.secrets.certificates import CertificateSpec, TlsPair
 from tests.needs import program
@@ -165,8 +166,8 @@ def test_only_rsa_keys_encipher(key_type: str) -> None:
 def test_validity_may_reach_far_beyond_2050(days: int) -> None:
     facts = certificates.facts(issued(spec(days=days)).certificate)
     end = (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert facts[certificates.NOT_AFTER] == end
-    assert facts[certificates.NOT_BEFORE] == "2031-05-17T11:55:00Z"
+    assert facts[annotations.NOT_AFTER] == end
+    assert facts[annotations.NOT_BEFORE] == "2031-05-17T11:55:00Z"
 
 
 @pytest.mark.parametrize("days", [-1, 36_501])
@@ -189,7 +190,7 @@ def test_a_host_name_longer_than_64_characters_stands_whole_in_the_alternative_n
     certificate = x509.load_pem_x509_certificate(issued(required).certificate)
     [common_name] = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     assert common_name.value == host[:61] + "..."
-    assert certificates.facts(issued(required).certificate)[certificates.DNS_NAMES] == host
+    assert certificates.facts(issued(required).certificate)[annotations.DNS_NAMES] == host
 
 
 def test_a_host_that_is_an_address_becomes_an_address_and_no_dns_name() -> None:
@@ -225,15 +226,15 @@ def test_a_moment_in_another_zone_is_the_same_moment() -> None:
 
     there = NOW.astimezone(ZoneInfo("Asia/Kathmandu"))
     facts = certificates.facts(issued(spec(), now=there).certificate)
-    assert facts[certificates.NOT_BEFORE] == "2031-05-17T11:55:00Z"
+    assert facts[annotations.NOT_BEFORE] == "2031-05-17T11:55:00Z"
 
 
 def test_facts_agree_with_openssl(ingress: TlsPair) -> None:
     facts = certificates.facts(ingress.certificate)
     fingerprint = openssl("x509", "-noout", "-fingerprint", "-sha256", stdin=ingress.certificate)
-    assert facts[certificates.FINGERPRINT] == fingerprint.strip().split("=")[1].replace(":", "").lower()
-    assert facts[certificates.ISSUED_BY] == "self-signed by kasmgen"
-    assert set(facts) == set(certificates.ANNOTATIONS)
+    assert facts[annotations.FINGERPRINT] == fingerprint.strip().split("=")[1].replace(":", "").lower()
+    assert facts[annotations.ISSUED_BY] == "self-signed by kasmgen"
+    assert set(facts) == set(annotations.CERTIFICATE)
 
 
 def by_a_ca(subject: str = "desk.example.org", *, sans: list[str] | None = None) -> tuple[bytes, Secret]:
@@ -257,14 +258,14 @@ def by_a_ca(subject: str = "desk.example.org", *, sans: list[str] | None = None)
 def test_facts_of_a_brought_chain_are_those_of_its_first_certificate() -> None:
     chain, _ = by_a_ca(sans=["desk.example.org"])
     facts = certificates.facts(chain, supplied=True)
-    assert facts[certificates.DNS_NAMES] == "desk.example.org"
-    assert facts[certificates.ISSUED_BY] == r"CN=Example\, Inc. CA?"
-    assert certificates.facts(issued(spec()).certificate, supplied=True)[certificates.ISSUED_BY] == "self-signed"
+    assert facts[annotations.DNS_NAMES] == "desk.example.org"
+    assert facts[annotations.ISSUED_BY] == r"CN=Example\, Inc. CA?"
+    assert certificates.facts(issued(spec()).certificate, supplied=True)[annotations.ISSUED_BY] == "self-signed"
 
 
 def test_a_comma_in_a_name_does_not_make_two_names() -> None:
     facts = certificates.facts(issued(spec(dns_names=("a.example,b.example",), addresses=())).certificate)
-    assert facts[certificates.DNS_NAMES] == "a.example?b.example"
+    assert facts[annotations.DNS_NAMES] == "a.example?b.example"
 
 
 # What a chart's generator leaves behind (literal quotes around the name, K D-06).
@@ -352,8 +353,8 @@ def test_an_expired_certificate_is_unfit_and_one_that_expires_soon_is_not() -> N
 
 def test_a_secret_that_says_nothing_about_its_certificate_is_unfit() -> None:
     assert len(certificates.unfit({}, spec(), now=NOW)) == 2
-    broken = {**facts_of(spec()), certificates.NOT_AFTER: "soon"}
-    assert certificates.unfit(broken, spec(), now=NOW) == [f"its annotation {certificates.NOT_AFTER} is no date"]
+    broken = {**facts_of(spec()), annotations.NOT_AFTER: "soon"}
+    assert certificates.unfit(broken, spec(), now=NOW) == [f"its annotation {annotations.NOT_AFTER} is no date"]
     assert certificates.expiry({}) is None
 
 

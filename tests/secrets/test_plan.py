@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
+from kasmgen.layout.annotations import INPUTS, PINNED, SECRETS
 from kasmgen.secrets import certificates, passwords, required, rollout, supplied
 from kasmgen.secrets import plan as secrets_plan
-from kasmgen.secrets.plan import INPUTS, PINNED, Existing, Plan, Sources
+from kasmgen.secrets.plan import Existing, Plan, Sources
 from kasmgen.secrets.recipients import of_metadata
 from kasmgen.secrets.required import Derived, Fixed, Generate, RequiredSecret, SecretEntry
 from kasmgen.secrets.sealed_file import Sealed
@@ -378,7 +379,7 @@ def deployment(template: Object, namespace: str = "kasm") -> Object:
 def marked(template: Object, revisions: dict[tuple[str, str], str], namespace: str = "kasm") -> str | None:
     made = rollout.mark_secrets(deployment(template, namespace), revisions)
     annotations = (made["spec"]["template"].get("metadata") or {}).get("annotations") or {}
-    found: str | None = annotations.get(rollout.ANNOTATION)
+    found: str | None = annotations.get(SECRETS)
     return found
 
 

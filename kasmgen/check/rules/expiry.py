@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.layout import paths
+from kasmgen.layout.annotations import NOT_AFTER, NOT_BEFORE
 from kasmgen.secrets import certificates
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.sealed_file import Sealed
@@ -35,8 +36,8 @@ def _end(sealed: Sealed) -> datetime | None:
 
 def _begin(sealed: Sealed) -> datetime | None:
     # The same form of date, under another name.
-    begin = sealed.annotations.get(certificates.NOT_BEFORE, "")
-    return certificates.expiry({certificates.NOT_AFTER: begin})
+    begin = sealed.annotations.get(NOT_BEFORE, "")
+    return certificates.expiry({NOT_AFTER: begin})
 
 
 def expired(context: Certificates) -> Iterator[Hit]:
@@ -68,7 +69,7 @@ def names(context: Certificates) -> Iterator[Hit]:
         if sealed is None or end is None:
             continue
         # At the last moment of its validity only its names can be wrong.
-        timeless = {key: value for key, value in sealed.annotations.items() if key != certificates.NOT_BEFORE}
+        timeless = {key: value for key, value in sealed.annotations.items() if key != NOT_BEFORE}
         reasons = certificates.unfit(timeless, spec, now=end - timedelta(seconds=1))
         if reasons:
             yield context.hit(path, f"the certificate: {'; '.join(reasons)}")
@@ -78,7 +79,7 @@ def silent(context: Certificates) -> Iterator[Hit]:
     for path in context.required:
         sealed = context.sealed.get(path)
         if sealed is not None and _end(sealed) is None:
-            yield context.hit(path, f"no annotation {certificates.NOT_AFTER} says how long the certificate holds")
+            yield context.hit(path, f"no annotation {NOT_AFTER} says how long the certificate holds")
 
 
 _REPLACE = "`git rm` the sealed file and commit; `kasmgen render` then makes a new certificate"

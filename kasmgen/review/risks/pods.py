@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.fields import by_name, get, items, mapping, pod_spec, short, whole
 from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.layout.annotations import SECRETS
 from kasmgen.review.changes import ObjectChange, Risk, path_text
 from kasmgen.review.field_changes import same
 from kasmgen.review.noise import CHECKSUM
 from kasmgen.review.risks.context import RiskContext
 
-# Changes when, and only when, the content of a Secret does that the pods use.
-_SECRETS = "kasmgen.dev/secrets"
 _RUNNING = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
 _SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 
@@ -45,7 +44,7 @@ def _why(change: ObjectChange) -> str:
         return short(names, 2)
     reasons = {field.folded for field in fields}
     before, now = (mapping(kinds.pod_template(obj or {}), "metadata.annotations") for obj in (change.old, change.new))
-    if before.get(_SECRETS) != now.get(_SECRETS):
+    if before.get(SECRETS) != now.get(SECRETS):
         return "the content of a Secret that they use changed"
     return "content that they read changed" if CHECKSUM in reasons else f"{short(sorted(reasons))} in their template"
 
