@@ -15,8 +15,6 @@ from kasmgen.overlay import verify
 from kasmgen.repository import git, objects, scratch
 from kasmgen.yaml.cache import ParseCache
 
-_BUILT = "kustomization.yaml"
-
 
 @dataclass(frozen=True)
 class Past:
@@ -82,7 +80,7 @@ def _gone(repo: git.Repository, differing: Iterable[str], prefix: str) -> frozen
     found: set[str] = set()
     for whole in differing:
         path = whole.removeprefix(start)
-        built = whole.startswith(start) and path == f"{paths.overlay(paths.environment(path))}/{_BUILT}"
+        built = whole.startswith(start) and path == f"{paths.overlay(paths.environment(path))}/{paths.KUSTOMIZATION}"
         if built and not (repo.root / whole).exists():
             found.add(paths.environment(path))
     return frozenset(found)
@@ -104,7 +102,7 @@ def write(repo: git.Repository, past: Past, into: Path) -> None:
 def build(root: Path, name: str, cache: ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
     """What the environment built to then; None if it was not there, an error if it did not build."""
     directory = paths.overlay(name)
-    if not (root / directory / _BUILT).is_file():
+    if not (root / directory / paths.KUSTOMIZATION).is_file():
         return None
     try:
         return verify.build(root, directory, cache)

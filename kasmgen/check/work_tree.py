@@ -185,7 +185,7 @@ def repository_tree(project: ProjectFiles) -> tracked_files.Tree:
     """The repository as the rules look at it."""
     kustomizations: dict[str, Mapping[str, yaml_documents.Yaml]] = {}
     for path in sorted(project.files):
-        if path.rpartition("/")[2] in tracked_files.NAMES:
+        if path.rpartition("/")[2] in layout_paths.KUSTOMIZATION_NAMES:
             for document in project.documents(path):
                 if isinstance(document, dict):
                     kustomizations[path] = document

@@ -14,7 +14,7 @@ from kasmgen.commands.init import bootstrap_step
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import ResourceId, Secret
-from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SOPS_FILE
+from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SEALED_SUFFIX, SOPS_FILE
 from kasmgen.project import config
 from kasmgen.project.config import Environment, FluxInput
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
@@ -242,7 +242,7 @@ def _publish(
         )
     body = (
         f"{environment.hostname}, namespace {render.namespace_of(workspace.project, environment)}. Sealed: "
-        + ", ".join(path.rpartition("/")[2].removesuffix(".sops.yaml") for path in made.created)
+        + ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
     )
     title = f"Add environment {name}"
     text = change.message(options, title, body, result.chart, sealed=True)

@@ -172,7 +172,7 @@ def _publish(
     options: Options,
 ) -> publish.Published:
     which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"
-    sealed = any(path.endswith(".sops.yaml") for path in changes.paths)
+    sealed = any(path.endswith(paths.SEALED_SUFFIX) for path in changes.paths)
     title = f"Render {which}" if names else "Render the base"
     text = change.message(options, title, "", result.chart, sealed=sealed)
     return publish.publish(

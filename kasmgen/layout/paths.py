@@ -11,8 +11,11 @@ OVERLAYS = "overlays"
 CLUSTERS = "clusters"
 ENVIRONMENT_FILE = "environment.yaml"
 SEALED_SUFFIX = ".sops.yaml"
+KUSTOMIZATION = "kustomization.yaml"
+KUSTOMIZATION_NAMES = (KUSTOMIZATION, "kustomization.yml", "Kustomization")
+"""The file names that kustomize takes for a kustomization; kasmgen writes the first."""
 
-_SEALED = re.compile(rf"{OVERLAYS}/([^/]+)/secrets/[^/]+\.sops\.yaml")
+_SEALED = re.compile(rf"{OVERLAYS}/([^/]+)/secrets/[^/]+{re.escape(SEALED_SUFFIX)}")
 _OWNED = re.compile(rf"(?:{OVERLAYS}|{CLUSTERS})/([^/]+)/")
 
 

@@ -10,7 +10,7 @@ from kasmgen.chart import render
 from kasmgen.delivery import flux
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes.resources import Object, Render, ResourceId
-from kasmgen.layout import marks
+from kasmgen.layout import marks, paths
 from kasmgen.overlay import kustomization, kustomize_limits, patch, verify
 from kasmgen.overlay import patches as overlay_patches
 from kasmgen.project.config import Environment
@@ -65,7 +65,7 @@ def prove(
     for last in (False, True):
         own, entries, apart = _overlay(job, files, base, want, json_only, source)
         alone = kustomization.fresh(environment.name, *_entries(environment, own, secrets, entries, frozenset()))
-        planned = {**own, **secrets, f"{environment.directory}/kustomization.yaml": alone.encode()}
+        planned = {**own, **secrets, f"{environment.directory}/{paths.KUSTOMIZATION}": alone.encode()}
         try:
             built = _build(job, environment, planned)
             got = verify.without_secrets(built, apart)
@@ -82,7 +82,7 @@ def prove(
             verify.demand_exact(where, want, got)
         json_only |= wrong
     text, objects = _kustomization(job, files, own, secrets, entries)
-    whole = {**own, **secrets, f"{environment.directory}/kustomization.yaml": text.encode()}
+    whole = {**own, **secrets, f"{environment.directory}/{paths.KUSTOMIZATION}": text.encode()}
     return AssembledOverlay(whole, built, built if objects is None else objects)
 
 
@@ -157,7 +157,7 @@ def _kustomization(
     resources, patches = _entries(environment, own, secrets, entries, files.kept)
     if files.kustomization is None:
         return kustomization.fresh(environment.name, resources, patches), None
-    path = f"{environment.directory}/kustomization.yaml"
+    path = f"{environment.directory}/{paths.KUSTOMIZATION}"
     text = kustomization.update(files.kustomization, path, resources, patches, files.kept)
     if not kustomization.own_content(text, path, files.kept):
         return text, None

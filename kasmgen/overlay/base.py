@@ -56,5 +56,5 @@ def base(objects: Mapping[ResourceId, Rendered], source: str) -> dict[str, bytes
         "kind": "Kustomization",
         "resources": sorted(files),
     }
-    files["kustomization.yaml"] = marks.stamp(documents.dump(kustomization).encode(), source)
+    files[paths.KUSTOMIZATION] = marks.stamp(documents.dump(kustomization).encode(), source)
     return {f"{paths.BASE}/{path}": content for path, content in files.items()}

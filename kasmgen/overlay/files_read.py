@@ -6,10 +6,10 @@ import posixpath
 from collections.abc import Callable, Collection, Iterator
 
 from kasmgen.errors import InputError
+from kasmgen.layout.paths import KUSTOMIZATION, KUSTOMIZATION_NAMES
 from kasmgen.yaml import documents as yaml_documents
 from kasmgen.yaml.documents import Yaml
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 MOST_DIRECTORIES = 1_000
 _LONGEST_PATH = 4_096
 
@@ -47,14 +47,14 @@ def of(directory: str, files: Collection[str], read: Callable[[str], bytes]) -> 
 def named(directory: str, text: str, files: Collection[str]) -> list[str]:
     """Files that a kustomization.yaml (its text) in `directory` names, folders by their own kustomization."""
     try:
-        values = [document.value for document in yaml_documents.load_all(text, "kustomization.yaml")]
+        values = [document.value for document in yaml_documents.load_all(text, KUSTOMIZATION)]
     except InputError:
         return []
     below = frozenset(files)
     found: set[str] = set()
     for leaf in (leaf for value in values for leaf in _leaves(value)):
         target = posixpath.normpath(posixpath.join(directory, leaf))
-        found.update(path for path in (target, *(f"{target}/{name}" for name in NAMES)) if path in below)
+        found.update(path for path in (target, *(f"{target}/{name}" for name in KUSTOMIZATION_NAMES)) if path in below)
     return sorted(found)
 
 
@@ -81,7 +81,7 @@ class _Tree:
 
 def _of_kustomizations(directory: str, tree: _Tree, read: Callable[[str], bytes]) -> list[str] | None:
     """What the kustomizations of a directory say, as far as it may be a path; None if one cannot be read."""
-    paths = [posixpath.normpath(f"{directory}/{name}") for name in NAMES]
+    paths = [posixpath.normpath(f"{directory}/{name}") for name in KUSTOMIZATION_NAMES]
     try:
         documents = [
             document

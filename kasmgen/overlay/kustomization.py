@@ -16,7 +16,6 @@ from kasmgen.yaml.documents import Yaml
 
 BASE = "../../base"
 OURS = ("patches/", "resources/", "secrets/")
-FILE = "kustomization.yaml"
 
 _NEW = """\
 # The environment {name}: the base, and what makes it this environment.

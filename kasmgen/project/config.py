@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 from kasmgen import names
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import ENVIRONMENT_FILE, OVERLAYS, PROJECT_FILE
+from kasmgen.secrets.certificates import KEY_TYPES
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
 API_VERSION = "kasmgen.dev/v1"
 SIZES = ("small", "medium", "large")
-KEY_TYPES = ("rsa-2048", "rsa-4096", "ecdsa-p256", "ecdsa-p384", "ed25519")
 CERTIFICATE_SOURCES = ("kasmgen", "existing")
 
 

@@ -141,7 +141,7 @@ def _environment(root: Path, name: str) -> EnvironmentFiles:
         raise RepositoryError(f"{directory} is a symbolic link", hint="Flux drops links; put the directory there")
     shown = f"{directory}/{paths.ENVIRONMENT_FILE}"
     environment = config.parse_environment(read_text(root / shown, shown), name, shown)
-    file = f"{directory}/kustomization.yaml"
+    file = f"{directory}/{paths.KUSTOMIZATION}"
     kustomization = read_text(root / file, file) if (root / file).exists() else None
     existing, kept = _sealed_files(root, directory)
     return EnvironmentFiles(environment, kustomization, existing, kept | _foreign(root, directory))
@@ -153,7 +153,7 @@ def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], fro
     kept: set[str] = set()
     for path in _below(root / directory / "secrets"):
         shown = path.relative_to(root).as_posix()
-        content = read_bytes(path, shown) if _may_be_ours(path, "secrets", ".sops.yaml") else b""
+        content = read_bytes(path, shown) if _may_be_ours(path, "secrets", paths.SEALED_SUFFIX) else b""
         if marks.is_sealed_by_us(content):
             ours.append(Existing(shown, content, sealed_file.parse(content, shown)))
         else:

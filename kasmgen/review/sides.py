@@ -77,18 +77,19 @@ class Side:
         }
         in_overlays = [parts for parts in below if len(parts) == 2]
         found = {name for name, file in in_overlays if file == layout_paths.ENVIRONMENT_FILE}
-        found |= {name for name, file in in_overlays if file in files_read.NAMES} & applied
+        found |= {name for name, file in in_overlays if file in layout_paths.KUSTOMIZATION_NAMES} & applied
         return sorted(found | {parts[0] for parts in linked if len(parts) == 1 and _NAME.fullmatch(parts[0])})
 
     def has(self, name: str) -> bool:
         """Whether Flux would find anything to build for the environment, right or wrong."""
         start = self._at(f"{layout_paths.OVERLAYS}/{name}")
-        wanted = {f"{start}/{file}" for file in (layout_paths.ENVIRONMENT_FILE, *files_read.NAMES)}
+        wanted = {f"{start}/{file}" for file in (layout_paths.ENVIRONMENT_FILE, *layout_paths.KUSTOMIZATION_NAMES)}
         return start in self.files.links or not wanted.isdisjoint(self.files.paths)
 
     def ready(self) -> None:
         """Fetch all kustomizations at once: asking Git for each one costs a process."""
-        self.files.prefetch(path for path in self.files.paths if posixpath.basename(path) in files_read.NAMES)
+        names = layout_paths.KUSTOMIZATION_NAMES
+        self.files.prefetch(path for path in self.files.paths if posixpath.basename(path) in names)
 
     def overlay(self, name: str) -> OverlayFiles:
         """What the environment's build reads, and its Flux objects. Raises InputError if it cannot be read."""
@@ -152,7 +153,7 @@ class Side:
 
     def generates_secrets(self, overlay: OverlayFiles) -> bool:
         """Whether Secrets come out of the build that stand in no file as such."""
-        lists = (path for path in overlay.paths if posixpath.basename(path) in files_read.NAMES)
+        lists = (path for path in overlay.paths if posixpath.basename(path) in layout_paths.KUSTOMIZATION_NAMES)
         return any(b"secretGenerator" in self.files.read(path) for path in lists)
 
     def _demanding(self, build: Callable[[], T]) -> T:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import re2
+from kasmgen.layout.paths import SOPS_FILE
 from kasmgen.secrets.recipients import Recipients, of_rule
 from kasmgen.yaml import documents, edit
 
-FILE = ".sops.yaml"
 RULES = "creation_rules"
 _SCOPE = frozenset(
     {
@@ -56,7 +56,7 @@ class CreationRule:
         try:
             return re2.compile(self.path_regex).search(path) is not None
         except ValueError as error:
-            raise InputError(f"{FILE}: the path_regex of {self} cannot be read: {error}") from None
+            raise InputError(f"{SOPS_FILE}: the path_regex of {self} cannot be read: {error}") from None
 
     def __str__(self) -> str:
         what = f"path_regex {self.path_regex}" if self.path_regex else "no path_regex: it matches everything"
@@ -68,7 +68,7 @@ def text_of(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise InputError(f"{FILE}: not UTF-8 text") from None
+        raise InputError(f"{SOPS_FILE}: not UTF-8 text") from None
 
 
 def parse(content: bytes) -> list[CreationRule]:
@@ -80,17 +80,17 @@ def parse(content: bytes) -> list[CreationRule]:
 @functools.lru_cache(maxsize=4)
 def _parsed(content: bytes) -> tuple[CreationRule, ...]:
     text = text_of(content)
-    document = documents.load(text, FILE)
+    document = documents.load(text, SOPS_FILE)
     if document is None:
         return ()
     if not isinstance(document, dict):
-        raise InputError(f"{FILE}: a mapping is expected")
+        raise InputError(f"{SOPS_FILE}: a mapping is expected")
     listed = document.get(RULES)
     if listed is None:
         return ()
     if not isinstance(listed, list) or not all(isinstance(rule, dict) for rule in listed):
-        raise InputError(f"{FILE}: {RULES} must be a list of mappings")
-    found = edit.entry(edit.parts(text, FILE), RULES)
+        raise InputError(f"{SOPS_FILE}: {RULES} must be a list of mappings")
+    found = edit.entry(edit.parts(text, SOPS_FILE), RULES)
     # By an alias or a merge key the list may stand elsewhere; then it has no lines of its own.
     starts = [part.start for _, part in found[1].entries] if found else []
     starts = starts or [found[1].start if found else 0] * len(listed)

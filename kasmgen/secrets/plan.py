@@ -61,8 +61,8 @@ class Sources:
 def file_path(environment: str, key: ResourceId, taken: Iterable[str]) -> str:
     """Where a new sealed Secret goes, from the project's root."""
     folder = f"{paths.OVERLAYS}/{environment}/secrets"
-    path = f"{folder}/{key.name}.sops.yaml"
-    return path if path not in set(taken) else f"{folder}/{key.namespace}.{key.name}.sops.yaml"
+    path = f"{folder}/{key.name}{paths.SEALED_SUFFIX}"
+    return path if path not in set(taken) else f"{folder}/{key.namespace}.{key.name}{paths.SEALED_SUFFIX}"
 
 
 def find(required: RequiredSecret, existing: Iterable[Existing]) -> Existing | None:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from kasmgen import names
 from kasmgen.errors import InputError, SecretError
-from kasmgen.secrets.creation_rules import FILE, RULES, CreationRule, matching_rule, parse, text_of
+from kasmgen.layout.paths import SEALED_SUFFIX, SOPS_FILE
+from kasmgen.secrets.creation_rules import RULES, CreationRule, matching_rule, parse, text_of
 from kasmgen.secrets.recipients import Recipients, check_recipient, of_rule, texts
 from kasmgen.yaml import documents, edit
 
 __all__ = [
-    "FILE",
     "CreationRule",
     "Recipients",
     "add_default",
@@ -53,16 +53,16 @@ def _path_regex(env: str) -> str:
 
 
 def _example(env: str) -> str:
-    return f"overlays/{env}/secrets/any.sops.yaml"
+    return f"overlays/{env}/secrets/any{SEALED_SUFFIX}"
 
 
 def recipients_for(content: bytes, path: str) -> Recipients:
     """To whom sops would seal `path`. Raises SecretError if no rule matches, or its rule names nobody."""
     rule = matching_rule(content, path)
     if rule is None:
-        raise SecretError(f"{FILE} has no rule for {path}", hint="`kasmgen env add` writes one per environment")
+        raise SecretError(f"{SOPS_FILE} has no rule for {path}", hint="`kasmgen env add` writes one per environment")
     if not rule.recipients.groups:
-        raise SecretError(f"{FILE}: {rule}, which counts for {path}, names no recipient")
+        raise SecretError(f"{SOPS_FILE}: {rule}, which counts for {path}, names no recipient")
     return rule.recipients
 
 
@@ -98,12 +98,12 @@ def require_own_rule(content: bytes, env: str, paths: Sequence[str] = ()) -> Cre
     own = written or _of_people(rules, env)
     if own is None:
         raise SecretError(
-            f"{FILE} has no rule of its own for environment {env}",
+            f"{SOPS_FILE} has no rule of its own for environment {env}",
             hint="it needs one with path_regex " + _path_regex(env),
         )
     _require_first(rules, own, env, paths)
     if not own.recipients.groups:
-        raise SecretError(f"{FILE}: {own} names no recipient", hint="add one under `age:`")
+        raise SecretError(f"{SOPS_FILE}: {own} names no recipient", hint="add one under `age:`")
     _require_scope(own, complete=own == written)
     return own
 
@@ -113,13 +113,13 @@ def _require_first(rules: Iterable[CreationRule], own: CreationRule, env: str, p
         first = next((rule for rule in rules if rule.matches(path)), None)
         if first is None or (first.index > own.index and not own.matches(path)):
             raise SecretError(
-                f"{FILE}: {own} is the rule of environment {env}, but does not match {path}"
+                f"{SOPS_FILE}: {own} is the rule of environment {env}, but does not match {path}"
                 + (f"; {first} does" if first else ""),
                 hint=f"make its path_regex match every file in overlays/{env}/secrets/",
             )
         if first != own:
             raise SecretError(
-                f"{FILE}: {first} comes before the rule of environment {env}, {own}, and matches {path} too; "
+                f"{SOPS_FILE}: {first} comes before the rule of environment {env}, {own}, and matches {path} too; "
                 "sops would seal it to other recipients",
                 hint=f"move rule {own.index + 1} above rule {first.index + 1}",
             )
@@ -133,7 +133,7 @@ def _require_scope(own: CreationRule, *, complete: bool) -> None:
         return
     said = ", ".join(documents.dump({key: value}).strip() for key, value in sorted(strange.items()))
     raise SecretError(
-        f"{FILE}: {own} does not seal as Flux and kustomize need it"
+        f"{SOPS_FILE}: {own} does not seal as Flux and kustomize need it"
         + (f": with `{said}` values may stay in clear, or names that have to be read be encrypted" if said else ""),
         hint=f"it needs {_HOW}, and nothing else about what is encrypted",
     )
@@ -149,7 +149,7 @@ def for_sealing(content: bytes, env: str) -> bytes:
     own = require_own_rule(content, env)
     if own.scope == _NEEDED:
         return content
-    document = documents.load(text_of(content), FILE)
+    document = documents.load(text_of(content), SOPS_FILE)
     listed = list(document[RULES])
     listed[own.index] = {**own.settings, **_NEEDED}
     return documents.dump({**document, RULES: listed}).encode()
@@ -223,7 +223,7 @@ def add_environment(
         return content
     keys = _keys(_model(rules, env, paths, checked), env, checked)
     place = _place(rules, env, paths)
-    text = edit.insert_item(text_of(content), RULES, place, _lines(_path_regex(env), keys), FILE)
+    text = edit.insert_item(text_of(content), RULES, place, _lines(_path_regex(env), keys), SOPS_FILE)
     require_own_rule(text.encode(), env, paths)
     return text.encode()
 
@@ -231,7 +231,7 @@ def add_environment(
 def _refuse_others(own: CreationRule, env: str, checked: Sequence[str]) -> None:
     if checked and set(own.recipients.age) != set(map(_comparable, checked)):
         raise InputError(
-            f"{FILE} has a rule for environment {env} with other recipients than --recipient names: "
+            f"{SOPS_FILE} has a rule for environment {env} with other recipients than --recipient names: "
             f"{own} seals to {own.recipients}, --recipient says {', '.join(checked)}",
             hint="change that rule (and run `sops updatekeys` on what is sealed), or leave out --recipient",
         )
@@ -250,7 +250,7 @@ def _model(
         model = model or first
         if first is not None and first != model:
             raise SecretError(
-                f"{FILE}: {first} matches {path}, but {model} is the one from which environment {env} would take "
+                f"{SOPS_FILE}: {first} matches {path}, but {model} is the one from which environment {env} would take "
                 "its recipients; a rule of its own in front of both would drop what the other says",
                 hint=f"write the rule of {env} above both (path_regex: '{_path_regex(env)}'), "
                 + (f"or move rule {first.index + 1} below rule {default.index + 1}" if default else "or --recipient"),
@@ -263,10 +263,10 @@ def _keys(model: CreationRule | None, env: str, checked: list[str]) -> dict[str,
     keys = dict(model.keys) if model else {}
     if checked and keys.get("key_groups"):
         raise InputError(
-            f"{FILE}: {model} has key groups, and --recipient does not say which group it is for",
+            f"{SOPS_FILE}: {model} has key groups, and --recipient does not say which group it is for",
             hint=f"leave out --recipient, or write the rule of {env} by hand (path_regex: '{_path_regex(env)}')",
         )
-    listed = [check_recipient(text, f"{FILE}: {model}: age") for text in texts(keys.get("age"))]
+    listed = [check_recipient(text, f"{SOPS_FILE}: {model}: age") for text in texts(keys.get("age"))]
     if checked or listed:
         keys["age"] = checked or list(dict.fromkeys(listed))
     if not of_rule(keys).groups:
@@ -288,11 +288,11 @@ def add_default(content: bytes, recipients: Sequence[str]) -> bytes:
     if own := _own(rules, _ANY):
         if own.recipients != Recipients.of([map(_comparable, checked)]):
             raise InputError(
-                f"{FILE} has a default rule with other recipients: {own}", hint="edit it, or leave out --recipient"
+                f"{SOPS_FILE} has a default rule with other recipients: {own}", hint="edit it, or leave out --recipient"
             )
         return content
     text = edit.insert_item(
-        text_of(content), RULES, _place(rules, "any", ()), _lines(_path_regex(_ANY), {"age": checked}), FILE
+        text_of(content), RULES, _place(rules, "any", ()), _lines(_path_regex(_ANY), {"age": checked}), SOPS_FILE
     )
     return text.encode()
 
@@ -320,4 +320,4 @@ def remove_environment(content: bytes, env: str) -> bytes:
     own = _own(parse(content), env)
     if own is None:
         return content
-    return edit.remove_item(text_of(content), RULES, own.index, FILE).encode()
+    return edit.remove_item(text_of(content), RULES, own.index, SOPS_FILE).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,7 +19,6 @@ API = "kustomize.toolkit.fluxcd.io"
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,12 @@ def paths(flux: Flux) -> Iterator[Hit]:
             continue
         if place not in flux.folders:
             yield item.hit(f"spec.path {item.spec.get('path')} is no directory of the repository")
-        elif place.startswith("overlays/") and not any(f"{place}/{name}" in flux.files for name in _FILES):
+        elif place.startswith("overlays/") and not _has_kustomization(place, flux.files):
             yield item.hit(f"{place} has no kustomization.yaml, so Flux would take every file in it for a manifest")
+
+
+def _has_kustomization(folder: str, files: Collection[str]) -> bool:
+    return any(f"{folder}/{name}" in files for name in layout_paths.KUSTOMIZATION_NAMES)
 
 
 def decryption(flux: Flux) -> Iterator[Hit]:

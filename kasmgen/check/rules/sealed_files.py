@@ -113,15 +113,15 @@ def _difference(have: set[str], want: set[str]) -> str:
 def shadowed(tree: SecretTree) -> Iterator[Hit]:
     if tree.config is None:
         if tree.files:
-            yield Hit("there is no .sops.yaml, so nothing says who may read the sealed files", sops_rules.FILE)
+            yield Hit("there is no .sops.yaml, so nothing says who may read the sealed files", layout_paths.SOPS_FILE)
         return
     for environment in sorted({file.environment for file in tree.files} - {""}):
         paths = [file.path for file in tree.files if file.environment == environment]
         try:
             sops_rules.require_own_rule(tree.config, environment, paths)
         except (SecretError, InputError) as error:
-            message = error.message.removeprefix(f"{sops_rules.FILE}: ")
-            yield Hit(message, sops_rules.FILE, environment=environment, next_step=error.hint)
+            message = error.message.removeprefix(f"{layout_paths.SOPS_FILE}: ")
+            yield Hit(message, layout_paths.SOPS_FILE, environment=environment, next_step=error.hint)
 
 
 def unlisted(tree: SecretTree) -> Iterator[Hit]:

@@ -11,7 +11,6 @@ from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.layout import paths
 from kasmgen.yaml.documents import Yaml
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _OURS = (f"{paths.BASE}/", f"{paths.OVERLAYS}/", f"{paths.CLUSTERS}/")
 _REMOTE = re.compile(
     r"^(?:[a-z][a-z0-9+.-]*://|git::|git@|[\w.-]+@[\w.-]+:|(?:github|gitlab)\.com[/:])|\?(?:.*&)?ref=", re.I
@@ -107,7 +106,7 @@ def ignored(tree: Tree) -> Iterator[Hit]:
 
 def several(tree: Tree) -> Iterator[Hit]:
     seen: dict[str, str] = {}
-    for path in sorted(path for path in tree.files if posixpath.basename(path) in NAMES):
+    for path in sorted(path for path in tree.files if posixpath.basename(path) in paths.KUSTOMIZATION_NAMES):
         folder = posixpath.dirname(path)
         if folder in seen:
             yield _hit(path, f"{posixpath.basename(seen[folder])} stands in the same folder")
