@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kasmgen import names
 from kasmgen.errors import InputError
-from kasmgen.overlay.files_read import NAMES
+from kasmgen.layout.paths import KUSTOMIZATION_NAMES
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
@@ -68,7 +68,7 @@ def demand_inside(directory: str, read: Read) -> None:
         if (here, plugin) in seen:
             continue
         seen.add((here, plugin))
-        for name in NAMES:
+        for name in KUSTOMIZATION_NAMES:
             path = posixpath.normpath(f"{here}/{name}")
             for named in _named_in(path, read, plugin=plugin):
                 target = _inside(path, here, named)

@@ -36,8 +36,12 @@ _PATCH = re.compile(r"(with config: )`.*?`|(patch from )\[.*\]", re.DOTALL)
 # A line of an env file, as numbers and as text.
 _ENV_LINE = re.compile(r"line \[[\d ]*\] (has invalid utf8 bytes) : .*", re.DOTALL)
 _SECRET_LINE = re.compile(r"^(\s*(?:- )?[\w.\-\"']+:)[ \t]+\S.*$", re.MULTILINE)
+# What Go says when the system gives no more.
+_OUT_OF_MEMORY = re.compile(rb"^fatal error: runtime: (?:out of memory|cannot allocate memory)", re.MULTILINE)
 _VERSION = re.compile(r"v\d+\.\d+\.\d+[\w.+-]*")
 _MESSAGE_LIMIT = 2000
+_MEMORY = 2 * 2**30
+"""Bytes for one build; an overlay of Kasm takes 150 MB. Aliases that multiply would take all that there is."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +151,14 @@ def build_text(kustomize: Kustomize, directory: Path) -> str:
     # Any program may end well and print something: what did not come with kasmgen must say that it is one first.
     known = learn_version(kustomize) if str(kustomize.path) != _bundled() else None
     arguments = ("build", str(directory)) if not kustomize.is_kubectl else (str(directory),)
-    done = process.run(*kustomize.command, *arguments, ok=range(-64, 256))
+    done = process.run(*kustomize.command, *arguments, ok=range(-64, 256), memory=_MEMORY)
     if known:
         known.result()
+    if done.code != 0 and _OUT_OF_MEMORY.search(done.stderr):
+        raise ToolError(
+            f"kustomize cannot build {directory.name}: it takes more than {_MEMORY // 2**30} GB of memory",
+            hint="look for YAML aliases in it that multiply",
+        )
     if done.code != 0:
         reason = _reason(done.stderr.decode("utf-8", errors="replace"), directory)
         raise ToolError(f"kustomize cannot build {directory.name}: {reason or f'exit code {done.code}'}")

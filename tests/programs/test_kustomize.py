@@ -162,3 +162,13 @@ def test_a_build_sees_no_key_of_sops(tmp_path: Path, monkeypatch: pytest.MonkeyP
     mine = script(tmp_path / "kustomize", f"echo v5.8.1; {env} | grep -c SOPS_AGE_KEY >&2; exit 1")
     with pytest.raises(ToolError, match=r": 0$"):
         kustomize.build_text(kustomize.Kustomize((str(mine),)), tmp_path)
+
+
+def test_a_build_that_takes_all_memory_is_ended_and_told(tmp_path: Path) -> None:
+    lines = ["apiVersion: v1", "kind: ConfigMap", "metadata: {name: x}", f"a0: &a0 [{','.join('x' * 10)}]"]
+    lines += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines) + "\n")
+    (tmp_path / "kustomization.yaml").write_text("resources: [bomb.yaml]\n")
+    with pytest.raises(ToolError, match=r"takes more than 2 GB of memory") as caught:
+        kustomize.build_text(kustomize.locate(), tmp_path)
+    assert "aliases" in caught.value.hint
