@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,40 +54,108 @@ def key_file() -> Path:
     return Path(home, *below, "sops", "age", "keys.txt")
 
 
-def append_identity(path: Path, public: str, secret: Secret, now: datetime, *, outside: Path | None = None) -> None:
+@dataclass(frozen=True)
+class KeptIdentity:
+    """An identity that was appended to a key file: `text` is exactly what was written there.
+
+    made: the file and the directories that were made for it, inner ones first.
+    """
+
+    path: Path
+    text: bytes = field(repr=False)
+    made: tuple[Path, ...] = ()
+
+    def take_back(self) -> bool:
+        """Take exactly this out of the file again; what others wrote before it, behind it or meanwhile stays.
+
+        Whether it was still there. Raises SecretError if the file cannot be written.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+        try:
+            found = _cut(descriptor, self.text)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+        finally:
+            os.close(descriptor)
+        if found:
+            self._remove_made()
+        return found
+
+    def _remove_made(self) -> None:
+        for place in self.made:
+            with suppress(OSError):  # somebody else uses it by now
+                if place != self.path:
+                    place.rmdir()
+                elif place.stat().st_size == 0:
+                    place.unlink()
+
+
+def append_identity(
+    path: Path, public: str, secret: Secret, now: datetime, *, outside: Path | None = None
+) -> KeptIdentity:
     """Append an identity to the key file, in age-keygen's form, readable by its owner alone.
 
     Directories that are missing are made with mode 0700, the file with 0600 from the
     start. outside: a directory, the repository, that the file must not be in.
     Raises SecretError if others may read the file, if it is no plain file, if it is
-    in `outside`, or if it cannot be written.
+    in `outside`, or if it cannot be written; nothing of it is in the file then.
     """
     if outside is not None and path.resolve().is_relative_to(outside.resolve()):
         raise SecretError(
             f"the key file {path} is inside the repository, where it would be committed",
             hint=f"set {SETTING} to a path outside {outside}",
         )
+    made = tuple(place for place in (path, *path.parents) if not place.exists())
     entry = f"# created: {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n# public key: {public}\n".encode()
     try:
         _make_private(path.parent)
         # Read access too: whether the last line ends decides how to begin.
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise SecretError(
-            f"the key file {path} cannot be written: {error.strerror}", hint=f"set {SETTING} to another path"
-        ) from None
+        raise _unwritable(path, error, hint=f"set {SETTING} to another path") from None
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         _refuse_shared(os.fstat(descriptor), path)
         gap = b"" if _ends_line(descriptor) else b"\n"
-        written = gap + entry + secret.reveal() + b"\n"
-        before = os.fstat(descriptor).st_size
+        text = gap + entry + secret.reveal() + b"\n"
+        kept = KeptIdentity(path, text, made)
+        written = 0
         try:
-            if file.write(written) != len(written):
-                raise OSError(28, "no space left on device")
+            written = file.write(text) or 0
+            if written != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         except OSError as error:
-            os.ftruncate(descriptor, before)
-            raise SecretError(f"the key file {path} cannot be written: {error.strerror}") from None
+            KeptIdentity(path, text[:written], made).take_back()
+            raise _unwritable(path, error) from None
+    return kept
+
+
+def _unwritable(path: Path, error: OSError, hint: str = "") -> SecretError:
+    return SecretError(f"the key file {path} cannot be written: {error.strerror}", hint=hint)
+
+
+def _cut(descriptor: int, text: bytes) -> bool:
+    """Take the last occurrence of `text` out of a file, moving up what stands behind it; whether it was there.
+
+    What stands behind is cut off only once all of it was moved, so that a kill in between loses nothing.
+    """
+    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    target = content.rfind(text) if text else -1
+    if target < 0:
+        return False
+    source = target + len(text)
+    while part := os.pread(descriptor, 2**16, source):
+        os.pwrite(descriptor, part, target)
+        source += len(part)
+        target += len(part)
+    os.ftruncate(descriptor, target)
+    os.fsync(descriptor)
+    return True
 
 
 def _make_private(folder: Path) -> None:

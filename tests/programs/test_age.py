@@ -158,3 +158,41 @@ def test_identities_differ_and_are_not_shown() -> None:
     assert public.startswith("age1")
     assert secret.reveal().startswith(b"AGE-SECRET-KEY-1")
     assert "AGE" not in repr(secret)
+
+
+# --- taking one back ---------------------------------------------------------
+
+
+@pytest.mark.usefixtures("home")
+def test_taking_back_leaves_what_others_wrote_before_behind_and_without_a_newline() -> None:
+    path = age.key_file()
+    mine, theirs, later = age.generate(), age.generate(), age.generate()
+    age.append_identity(path, *theirs, NOW)
+    before = path.read_bytes()
+    kept = age.append_identity(path, *mine, NOW)
+    age.append_identity(path, *later, NOW)
+    with path.open("ab") as file:
+        file.write(b"# no newline at the end")
+    assert kept.take_back()
+    left = path.read_bytes()
+    assert left.startswith(before)
+    assert left.endswith(later[1].reveal() + b"\n# no newline at the end")
+    assert (mine[1].reveal() in left, mine[0].encode() in left) == (False, False)
+    assert not kept.take_back()
+    assert path.read_bytes() == left
+
+
+def test_taking_the_only_one_back_leaves_no_file_and_no_directory(home: Path) -> None:
+    path = age.key_file()
+    kept = age.append_identity(path, *age.generate(), NOW)
+    assert kept.take_back()
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.usefixtures("home")
+def test_a_directory_that_others_use_by_now_stays() -> None:
+    kept = age.append_identity(age.key_file(), *age.generate(), NOW)
+    other = age.key_file().parent / "others.txt"
+    other.write_text("theirs")
+    assert kept.take_back()
+    assert (other.exists(), age.key_file().exists()) == (True, False)
