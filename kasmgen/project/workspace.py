@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,7 +131,31 @@ def environment_names(root: Path) -> list[str]:
 
 
 def _environments(root: Path) -> list[tuple[str, EnvironmentFiles]]:
-    return [(name, _environment(root, name)) for name in environment_names(root)]
+    found = environment_names(root)
+    _demand_inputs(root, found)
+    return [(name, _environment(root, name)) for name in found]
+
+
+def _demand_inputs(root: Path, environments: Collection[str]) -> None:
+    """Raise InputError for an overlay that kasmgen made and that has lost its inputs: it would be passed over."""
+    overlays = root / paths.OVERLAYS
+    for folder in sorted(overlays.iterdir()) if overlays.is_dir() else ():
+        if folder.name not in environments and folder.is_dir() and not folder.is_symlink() and _holds_ours(folder):
+            missing = f"{paths.overlay(folder.name)}/{paths.ENVIRONMENT_FILE}"
+            raise InputError(
+                f"{missing}: the file is missing, and the overlay that was made from it is there",
+                hint=f"bring it back: git restore {missing}",
+            )
+
+
+def _holds_ours(folder: Path) -> bool:
+    return any(
+        marks.is_sealed_by_us(content) or marks.read(content).state != "foreign"
+        for part, suffix in (("secrets", paths.SEALED_SUFFIX), ("patches", ".yaml"), ("resources", ".yaml"))
+        for path in _below(folder / part)
+        if _may_be_ours(path, part, suffix)
+        for content in [read_bytes(path, path.name)]
+    )
 
 
 def _environment(root: Path, name: str) -> EnvironmentFiles:

@@ -183,3 +183,17 @@ def test_nothing_sealed_shows_in_the_repr(project: Path) -> None:
     found = workspace.load(project)
     assert "ENC[" not in repr(found.environments["prod"].environment)
     assert "creation_rules" not in repr(found)
+
+
+@pytest.mark.parametrize("folder", ["patches", "resources"])
+def test_an_overlay_of_ours_without_its_inputs_is_named(project: Path, folder: str) -> None:
+    made = marks.stamp(b"kind: ConfigMap\n", "kasm-single-zone 1.16.0")
+    write(project, {f"overlays/lab/{folder}/x.yaml": made, "overlays/lab/kustomization.yaml": "resources: []\n"})
+    with pytest.raises(InputError, match=r"^overlays/lab/environment\.yaml: the file is missing") as caught:
+        workspace.load(project)
+    assert caught.value.hint == "bring it back: git restore overlays/lab/environment.yaml"
+
+
+def test_an_overlay_that_people_made_needs_no_inputs(project: Path) -> None:
+    write(project, {"overlays/own/patches/x.yaml": "kind: ConfigMap\n", "overlays/own/kustomization.yaml": "{}\n"})
+    assert list(workspace.load(project).environments) == ["prod"]
