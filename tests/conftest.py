@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.machine import Machine, make_machine
+from tests.machine import Machine, copy_machine, make_machine
 
 # In CI the same examples each time: a new one is found on a laptop, where somebody looks at it.
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -18,19 +17,33 @@ if os.environ.get("CI"):
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    yield make_machine(tmp_path)
+def machine(tmp_path: Path) -> Machine:
+    return make_machine(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A machine with a project of the built-in chart, made once. To be copied, never changed."""
+    template = make_machine(tmp_path_factory.mktemp("initialised"))
+    template.ok("init", "--recipient", template.recipient)
+    return template
+
+
+@pytest.fixture(scope="session")
+def with_prod(initialised: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """The same with the environment prod, whose certificates take seconds to make. To be copied, never changed."""
+    template = copy_machine(initialised, tmp_path_factory.mktemp("with-prod"))
+    template.ok("env", "add", "prod", "--hostname", "kasm.example.com")
+    return template
 
 
 @pytest.fixture
-def project(machine: Machine) -> Machine:
+def project(initialised: Machine, tmp_path: Path) -> Machine:
     """A machine with an initialised project of the built-in chart."""
-    machine.ok("init", "--recipient", machine.recipient)
-    return machine
+    return copy_machine(initialised, tmp_path)
 
 
 @pytest.fixture
-def prod(project: Machine) -> Machine:
+def prod(with_prod: Machine, tmp_path: Path) -> Machine:
     """A project with the environment prod."""
-    project.ok("env", "add", "prod", "--hostname", "kasm.example.com")
-    return project
+    return copy_machine(with_prod, tmp_path)

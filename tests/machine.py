@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -98,3 +100,16 @@ def make_machine(base: Path) -> Machine:
     )
     identity = pyrage.x25519.Identity.generate()
     return Machine(home, root, str(identity.to_public()), str(identity))
+
+
+def copy_machine(template: Machine, base: Path) -> Machine:
+    """The same user with the same repository, in another place: a project to work on that was made before.
+
+    Times are kept, but files have other inodes now: git has to look at each once.
+    """
+    home, root = base / "home", base / "repo"
+    shutil.copytree(template.home, home, symlinks=True)
+    shutil.copytree(template.root, root, symlinks=True)
+    copy = dataclasses.replace(template, home=home, root=root, environment=dict(template.environment))
+    copy.git("update-index", "-q", "--refresh")
+    return copy

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyrage
 import pytest
 
 from kasmgen.yaml import documents
-from tests.machine import Machine, make_machine
+from tests.machine import Machine
 from tests.needs import program
 
 pytestmark = pytest.mark.e2e
 
 SECRETS = "overlays/prod/secrets"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """A committed project with one environment, made once; tests work on copies."""
-    machine = make_machine(tmp_path_factory.mktemp("template"))
-    machine.ok("init", "--recipient", machine.recipient)
-    machine.ok("env", "add", "prod", "--hostname", "kasm.example.com")
-    return machine
-
-
-@pytest.fixture
-def prod(template: Machine, tmp_path: Path) -> Machine:
-    """A copy of the project, with a home of its own."""
-    shutil.copytree(template.root, tmp_path / "repo")
-    shutil.copytree(template.home, tmp_path / "home")
-    return dataclasses.replace(template, root=tmp_path / "repo", home=tmp_path / "home")
 
 
 def found(machine: Machine, *arguments: str, code: int = 1) -> list[dict[str, Any]]:

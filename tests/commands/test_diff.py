@@ -17,7 +17,7 @@ import pyrage
 import pytest
 
 from tests.commands.diffing import in_every_format
-from tests.machine import Machine, make_machine
+from tests.machine import Machine, copy_machine, make_machine
 
 pytestmark = pytest.mark.e2e
 
@@ -93,12 +93,10 @@ def commit(machine: Machine) -> None:
 
 
 @pytest.fixture(scope="module")
-def kasm(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def kasm(with_prod: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """The built-in chart in two environments, one with certificates; `main` is the state before every change."""
-    machine = make_machine(tmp_path_factory.mktemp("kasm"))
+    machine = copy_machine(with_prod, tmp_path_factory.mktemp("kasm"))
     machine.hold_key()
-    machine.ok("init", "--recipient", machine.recipient)
-    machine.ok("env", "add", "prod", "--hostname", "kasm.example.com")
     off = [f"kasmCerts.{name}.create=false" for name in ("ingress", "kasmProxy", "rdpGateway", "db")]
     machine.ok(
         *("env", "add", "staging", "--hostname", "kasm-staging.example.com", "--size", "small"),

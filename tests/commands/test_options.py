@@ -13,7 +13,7 @@ import pytest
 
 from kasmgen import cli
 from kasmgen.programs import kustomize
-from tests.machine import Machine, make_machine
+from tests.machine import Machine, copy_machine
 
 pytestmark = pytest.mark.e2e
 
@@ -21,11 +21,9 @@ KUBECTL = kustomize.locate().path
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def shared(initialised: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A project for commands that are refused, and so leave it as it is."""
-    machine = make_machine(tmp_path_factory.mktemp("options"))
-    machine.ok("init", "--recipient", machine.recipient)
-    return machine
+    return copy_machine(initialised, tmp_path_factory.mktemp("options"))
 
 
 def refused(machine: Machine, code: int, *arguments: str, **kwargs: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from kasmgen.secrets.recipients import Recipients, of_metadata
 from kasmgen.yaml import documents
-from tests.machine import Machine, make_machine
+from tests.machine import Machine
 from tests.needs import program
 
 pytestmark = pytest.mark.e2e
@@ -24,22 +26,28 @@ FILE = "overlays/{}/secrets/kasm-secrets.sops.yaml"
 SCOPE = "    encrypted_regex: ^(data|stringData)$\n    mac_only_encrypted: true\n"
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return make_machine(tmp_path)
+@pytest.fixture(scope="session")
+def gpg_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The GnuPG directory of a user with one key. To be copied, never changed."""
+    home = tmp_path_factory.mktemp("gpg")
+    home.chmod(0o700)
+    gpg = (program("gpg"), "--homedir", str(home), "--batch", "--pinentry-mode", "loopback", "--passphrase", "")
+    generate = ("--quick-generate-key", "ops@example.com", "rsa2048", "encrypt", "never")
+    subprocess.run([*gpg, *generate], capture_output=True, check=True)
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], capture_output=True, check=True)
+    return home
 
 
 @pytest.fixture
-def fingerprint(machine: Machine) -> Iterator[str]:
-    """A PGP key of this machine's user alone."""
-    home = machine.home / "gpg"
-    home.mkdir(mode=0o700)
-    machine.environment["GNUPGHOME"] = str(home)
-    gpg = (program("gpg"), "--batch", "--pinentry-mode", "loopback", "--passphrase", "")
-    machine.tool(*gpg, "--quick-generate-key", "ops@example.com", "rsa2048", "encrypt", "never")
-    listed = machine.tool(*gpg, "--with-colons", "--list-keys").splitlines()
+def fingerprint(gpg_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A PGP key that only this test's user holds."""
+    home = tmp_path / "gpg"
+    shutil.copytree(gpg_home, home)
+    monkeypatch.setenv("GNUPGHOME", str(home))
+    command = [program("gpg"), "--batch", "--with-colons", "--list-keys"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     yield next(line.split(":")[9] for line in listed if line.startswith("fpr:"))
-    machine.tool("gpgconf", "--kill", "all", check=False)
+    subprocess.run(["gpgconf", "--kill", "all"], capture_output=True, check=False)
 
 
 def stranger() -> str:
@@ -83,80 +91,75 @@ def proved(machine: Machine, env: str = "prod") -> None:
     assert len(values(machine, env)) > 3
 
 
-def test_a_new_environment_keeps_the_pgp_key_of_the_default_rule(machine: Machine, fingerprint: str) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
-    edit(machine, f"      - {machine.recipient}\n", f"      - {machine.recipient}\n    pgp: {fingerprint}\n")
-    machine.ok("env", "add", "prod", *ADD)
-    assert sealed_to(machine) == Recipients.of([[machine.recipient, f"pgp:{fingerprint}"]])
+def test_a_new_environment_keeps_the_pgp_key_of_the_default_rule(project: Machine, fingerprint: str) -> None:
+    edit(project, f"      - {project.recipient}\n", f"      - {project.recipient}\n    pgp: {fingerprint}\n")
+    project.ok("env", "add", "prod", *ADD)
+    assert sealed_to(project) == Recipients.of([[project.recipient, f"pgp:{fingerprint}"]])
     # There is no age key here: it is the PGP key that opens it.
-    proved(machine)
+    proved(project)
     other = stranger()
-    machine.ok("env", "add", "dev", *ADD, "--recipient", other)
-    assert sealed_to(machine, "dev") == Recipients.of([[other, f"pgp:{fingerprint}"]])
+    project.ok("env", "add", "dev", *ADD, "--recipient", other)
+    assert sealed_to(project, "dev") == Recipients.of([[other, f"pgp:{fingerprint}"]])
 
 
-def test_a_new_environment_keeps_the_key_groups_of_the_default_rule(machine: Machine, fingerprint: str) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
-    groups = f"    shamir_threshold: 2\n    key_groups:\n    - age: [{machine.recipient}]\n    - pgp: [{fingerprint}]\n"
-    edit(machine, f"    age:\n      - {machine.recipient}\n", groups)
-    machine.ok("env", "add", "prod", *ADD)
-    assert sealed_to(machine) == Recipients.of([[machine.recipient], [f"pgp:{fingerprint}"]], 2)
-    machine.hold_key()
-    proved(machine)
+def test_a_new_environment_keeps_the_key_groups_of_the_default_rule(project: Machine, fingerprint: str) -> None:
+    groups = f"    shamir_threshold: 2\n    key_groups:\n    - age: [{project.recipient}]\n    - pgp: [{fingerprint}]\n"
+    edit(project, f"    age:\n      - {project.recipient}\n", groups)
+    project.ok("env", "add", "prod", *ADD)
+    assert sealed_to(project) == Recipients.of([[project.recipient], [f"pgp:{fingerprint}"]], 2)
+    project.hold_key()
+    proved(project)
 
 
 @pytest.mark.parametrize("scope", ["", SCOPE])
 def test_a_rule_of_people_for_one_environment_is_followed_as_it_stands(
-    machine: Machine, fingerprint: str, scope: str
+    project: Machine, fingerprint: str, scope: str
 ) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
     other = stranger()
-    rule = f"  - path_regex: overlays/prod/secrets/.*\n{scope}    age: {other},{machine.recipient}\n"
-    text = first(machine, f"{rule}    pgp: {fingerprint}\n")
-    state = machine.state()
-    refused = machine.run("env", "add", "prod", *ADD, "--recipient", stranger())
+    rule = f"  - path_regex: overlays/prod/secrets/.*\n{scope}    age: {other},{project.recipient}\n"
+    text = first(project, f"{rule}    pgp: {fingerprint}\n")
+    state = project.state()
+    refused = project.run("env", "add", "prod", *ADD, "--recipient", stranger())
     assert refused.code == 2
     assert other in refused.stderr
     assert fingerprint in refused.stderr
-    assert machine.state() == state
-    machine.ok("env", "add", "prod", *ADD)
-    assert machine.read(".sops.yaml") == text
-    assert sealed_to(machine) == Recipients.of([[machine.recipient, other, f"pgp:{fingerprint}"]])
-    proved(machine)
-    machine.ok("env", "show", "prod")
-    machine.ok("env", "add", "dev", *ADD)
-    assert sealed_to(machine, "dev") == Recipients.of([[machine.recipient]])
-    assert sealed_to(machine) == Recipients.of([[machine.recipient, other, f"pgp:{fingerprint}"]])
+    assert project.state() == state
+    project.ok("env", "add", "prod", *ADD)
+    assert project.read(".sops.yaml") == text
+    assert sealed_to(project) == Recipients.of([[project.recipient, other, f"pgp:{fingerprint}"]])
+    proved(project)
+    project.ok("env", "show", "prod")
+    project.ok("env", "add", "dev", *ADD)
+    assert sealed_to(project, "dev") == Recipients.of([[project.recipient]])
+    assert sealed_to(project) == Recipients.of([[project.recipient, other, f"pgp:{fingerprint}"]])
     # A Secret that has to be sealed again later follows it too.
-    (machine.root / FILE.format("prod")).unlink()
-    machine.git("commit", "-qam", "lose it on purpose")
-    machine.ok("render")
-    assert sealed_to(machine) == Recipients.of([[machine.recipient, other, f"pgp:{fingerprint}"]])
+    (project.root / FILE.format("prod")).unlink()
+    project.git("commit", "-qam", "lose it on purpose")
+    project.ok("render")
+    assert sealed_to(project) == Recipients.of([[project.recipient, other, f"pgp:{fingerprint}"]])
 
 
-def test_a_rule_of_people_that_leaves_data_in_clear_is_refused(machine: Machine) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
-    rule = f"  - path_regex: overlays/prod/\n    encrypted_regex: ^password$\n    age: {machine.recipient}\n"
-    first(machine, rule)
-    state = machine.state()
-    done = machine.run("env", "add", "prod", *ADD)
+def test_a_rule_of_people_that_leaves_data_in_clear_is_refused(project: Machine) -> None:
+    rule = f"  - path_regex: overlays/prod/\n    encrypted_regex: ^password$\n    age: {project.recipient}\n"
+    first(project, rule)
+    state = project.state()
+    done = project.run("env", "add", "prod", *ADD)
     assert done.code == 4
     assert "rule 1" in done.stderr
     assert "encrypted_regex" in done.stderr
-    assert machine.state() == state
+    assert project.state() == state
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_a_wide_rule_of_people_is_not_gone_in_front_of(machine: Machine, named: bool) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
-    first(machine, f"  - path_regex: overlays/.*\n    age: {stranger()}\n")
-    state = machine.state()
-    done = machine.run("env", "add", "prod", *ADD, *(["--recipient", machine.recipient] if named else []))
+def test_a_wide_rule_of_people_is_not_gone_in_front_of(project: Machine, named: bool) -> None:
+    first(project, f"  - path_regex: overlays/.*\n    age: {stranger()}\n")
+    state = project.state()
+    done = project.run("env", "add", "prod", *ADD, *(["--recipient", project.recipient] if named else []))
     assert done.code == 4
     assert "rule 1" in done.stderr
     assert "rule 2" in done.stderr
     assert "above both" in done.stderr
-    assert machine.state() == state
+    assert project.state() == state
 
 
 @pytest.mark.parametrize(
@@ -194,32 +197,30 @@ def test_a_rule_that_is_passed_over_on_request_is_reported(machine: Machine) -> 
     assert f"would seal its files to {other}" in done.stdout + done.stderr
 
 
-def test_a_change_of_rules_that_nobody_committed_is_not_committed_along(machine: Machine) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
-    machine.ok("env", "add", "big", *ADD)
-    first(machine, "  # the team's\n" + f"  - path_regex: other/.*\n    age: {stranger()}\n", commit=False)
+def test_a_change_of_rules_that_nobody_committed_is_not_committed_along(project: Machine) -> None:
+    project.ok("env", "add", "big", *ADD)
+    first(project, "  # the team's\n" + f"  - path_regex: other/.*\n    age: {stranger()}\n", commit=False)
     for staged in (False, True):
         if staged:
-            machine.git("add", ".sops.yaml")
-        state = machine.state()
-        done = machine.run("env", "add", "next", *ADD)
+            project.git("add", ".sops.yaml")
+        state = project.state()
+        done = project.run("env", "add", "next", *ADD)
         assert done.code == 5
         assert ".sops.yaml" in done.stderr
         assert "--no-commit" in done.stderr
-        assert machine.state() == state
-    machine.ok("env", "add", "next", *ADD, "--no-commit")
-    assert machine.state()[0] == state[0]
-    assert "# the team's" in machine.read(".sops.yaml")
+        assert project.state() == state
+    project.ok("env", "add", "next", *ADD, "--no-commit")
+    assert project.state()[0] == state[0]
+    assert "# the team's" in project.read(".sops.yaml")
 
 
-def test_the_rules_of_all_environments_are_made_sure_of_before_one_more_comes(machine: Machine) -> None:
-    machine.ok("init", "--recipient", machine.recipient)
-    machine.ok("env", "add", "big", *ADD)
-    first(machine, f"  - path_regex: overlays/b.*\n    age: {stranger()}\n")
+def test_the_rules_of_all_environments_are_made_sure_of_before_one_more_comes(project: Machine) -> None:
+    project.ok("env", "add", "big", *ADD)
+    first(project, f"  - path_regex: overlays/b.*\n    age: {stranger()}\n")
     for arguments in ((), ("--no-commit",)):
-        state = machine.state()
-        done = machine.run("env", "add", "next", *ADD, *arguments)
+        state = project.state()
+        done = project.run("env", "add", "next", *ADD, *arguments)
         assert done.code == 4
         assert "overlays/b.*" in done.stderr
         assert "overlays/big/secrets" in done.stderr
-        assert machine.state() == state
+        assert project.state() == state

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from tests.machine import Machine, make_machine
+from tests.machine import Machine, copy_machine
 
 pytestmark = pytest.mark.e2e
 
@@ -19,15 +19,19 @@ QUICK = "certificates:\n" + "".join(
 )
 
 
-@pytest.fixture
-def prod(tmp_path: Path) -> Machine:
-    """An environment with sealed passwords alone, and the key at hand."""
-    machine = make_machine(tmp_path)
+@pytest.fixture(scope="module")
+def with_passwords(initialised: Machine, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    machine = copy_machine(initialised, tmp_path_factory.mktemp("passwords"))
     machine.hold_key()
-    machine.ok("init", "--recipient", machine.recipient)
     sets = [f"kasmCerts.{name}.create=false" for name in ("ingress", "kasmProxy", "rdpGateway", "db")]
     machine.ok("env", "add", "prod", "--hostname", "kasm.example.com", *(x for s in sets for x in ("--set", s)))
     return machine
+
+
+@pytest.fixture
+def prod(with_passwords: Machine, tmp_path: Path) -> Machine:
+    """An environment with sealed passwords alone, and the key at hand."""
+    return copy_machine(with_passwords, tmp_path)
 
 
 def sops(machine: Machine, *arguments: str, stdin: bytes = b"") -> None:
