@@ -254,24 +254,6 @@ def working(repo: git.Repository) -> list[int]:
     return found
 
 
-def family(repo: git.Repository) -> list[int]:
-    """The processes of `working`, and after each its hooks: a git that is ended leaves them running.
-
-    Where /proc does not tell children, the hooks are missing.
-    """
-    return [pid for one in working(repo) for pid in (one, *_descendants(one))]
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()
-    except OSError:
-        return
-    for child in map(int, children):
-        yield child
-        yield from _descendants(child)
-
-
 def _is_git(pid: int) -> bool:
     try:
         os.kill(pid, 0)

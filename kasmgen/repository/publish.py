@@ -194,7 +194,7 @@ def publish(
     if not changes and not (commit and also_commit):
         return Published(None, changes)
     git.check_ready(repo, commit=False)
-    with signals.deferred(lambda: repository_commit.family(repo)) as interrupt, _alone(repo):
+    with signals.deferred(lambda: repository_commit.working(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
         # Not before: the lock of a killed run would look like a git at work.

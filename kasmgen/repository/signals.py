@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_MILLISECONDS = 1000
 
 
 class Interrupted(BaseException):
@@ -32,8 +35,9 @@ class Interrupt:
 def deferred(children: Callable[[], Iterable[int]]) -> Iterator[Interrupt]:
     """Hold SIGINT, SIGTERM and SIGHUP back until the block is left, then deliver the first of them.
 
-    children: processes that the block may be waiting for; they are sent SIGTERM, so
-    that the wait ends. Outside the main thread signals come as they always do.
+    children: processes that the block may be waiting for; they and all that they have
+    started are sent SIGTERM, so that the wait ends. Outside the main thread signals
+    come as they always do.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
@@ -43,8 +47,7 @@ def deferred(children: Callable[[], Iterable[int]]) -> Iterator[Interrupt]:
     def note(number: int, _frame: FrameType | None) -> None:
         interrupt.signal = interrupt.signal or number
         for child in children():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(child, signal.SIGTERM)
+            _terminate(child)
 
     # A signal that is ignored (nohup) stays ignored.
     held = [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
@@ -59,3 +62,48 @@ def deferred(children: Callable[[], Iterable[int]]) -> Iterator[Interrupt]:
             signal.signal(number, handler)
         if interrupt.signal is not None:
             signal.raise_signal(interrupt.signal)
+
+
+def _terminate(pid: int) -> None:
+    """Send SIGTERM to a process and to all that it has started: a git that is ended leaves its hooks running.
+
+    Where /proc does not tell children, those are missing.
+    """
+    family = list(_halted(pid))
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        for member in family:
+            _send(member, number)
+
+
+def _halted(pid: int) -> Iterator[int]:
+    """The process and its descendants, stopped: one that runs could start another while they are counted."""
+    _send(pid, signal.SIGSTOP)
+    # A stop takes a moment, and what it finds starting another process does that first.
+    for _ in range(_STOP_MILLISECONDS):
+        if not _runs(pid):
+            break
+        time.sleep(0.001)
+    yield pid
+    for child in _children(pid):
+        yield from _halted(child)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    # The name stands in parentheses and may hold any character; after it comes the state.
+    return stat.rpartition(b")")[2].split()[0] in (b"R", b"S", b"D")
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()]
+    except OSError:
+        return []
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

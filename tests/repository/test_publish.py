@@ -18,7 +18,7 @@ from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks
 from kasmgen.repository import publish
 from kasmgen.repository.publish import FileChanges
-from tests.repository import publisher
+from tests.points import Points
 from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
 pytestmark = pytest.mark.tool
@@ -453,8 +453,12 @@ def test_whatever_fails_files_index_and_head_are_as_before(tmp_path: Path, data:
     failure = data.draw(st.sampled_from(["pre-commit", "commit-msg", "signal"]), label="failure")
     before = clone.snapshot()
     if failure == "signal":
-        at = data.draw(st.integers(1, 30), label="before operation")
-        _interrupt(clone, plan, branch, at, before)
+        rehearsal = Clone(tmp_path / "rehearsal")
+        shutil.rmtree(rehearsal.root, ignore_errors=True)
+        shutil.copytree(clone.root, rehearsal.root, symlinks=True)
+        passed = _points_of(rehearsal, plan, branch)
+        if passed:
+            _interrupt(clone, plan, branch, data.draw(st.sampled_from(passed), label="at"), before)
         return
     clone.hook(failure, "echo x > a/x; exit 1" if (clone.root / "a").exists() else "exit 1")
     if plan and _makes_a_commit(clone, plan):
@@ -481,21 +485,22 @@ def _assert_same(after: Snapshot, before: Snapshot, but: str = "") -> None:
     assert (after.staged, after.staged_diff) == (before.staged, before.staged_diff)
 
 
-_OPERATIONS = publisher.Operations()
+_POINTS = Points()
 
 
-def _interrupt(clone: Clone, plan: FileChanges, branch: str | None, at: int, before: Snapshot) -> None:
-    """Publish, with a real SIGINT right before the n-th operation."""
-    _OPERATIONS.seen, _OPERATIONS.at, _OPERATIONS.on = 0, at, True
-    _OPERATIONS.act = lambda: os.kill(os.getpid(), signal.SIGINT)
-    try:
+def _points_of(clone: Clone, plan: FileChanges, branch: str | None) -> list[str]:
+    """The points that this change passes."""
+    with _POINTS.watching(clone.root):
         publish.publish(clone.repo, clone.root, plan, message="Change", branch=branch)
-        interrupted = False
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        _OPERATIONS.on = False
-    assert interrupted == (_OPERATIONS.seen >= at)
-    if clone.head == before.head and interrupted:
+    return _POINTS.seen
+
+
+def _interrupt(clone: Clone, plan: FileChanges, branch: str | None, at: str, before: Snapshot) -> None:
+    """Publish, with a real SIGINT at this point."""
+    repo = clone.repo
+    with pytest.raises(KeyboardInterrupt), _POINTS.watching(clone.root, at, lambda: signal.raise_signal(signal.SIGINT)):
+        publish.publish(repo, clone.root, plan, message="Change", branch=branch)
+    assert at in _POINTS.seen
+    if clone.head == before.head:
         _assert_same(clone.snapshot(), before)
     assert_tidy(clone)
