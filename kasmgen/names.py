@@ -10,28 +10,13 @@ import ipaddress
 import re
 
 from kasmgen.errors import InputError
+from kasmgen.safe_text import shown
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LONGEST = 1000  # characters, before they become punycode
 # IDNA 2003, which Python speaks, makes another name of these than IDNA 2008, which browsers speak.
 _AMBIGUOUS = re.compile("[ßẞς\u200c\u200d]")
 _DURATION = re.compile(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+")  # Flux's own pattern
-
-
-def escaped(text: str) -> str:
-    """`text` with everything escaped that could steer a terminal or be taken for something else."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def shown(text: str) -> str:
-    """`text` fit for an error: escaped, at most 80 characters."""
-    clean = escaped(text[:100])
-    return clean if len(clean) <= 80 else clean[:77] + "..."
 
 
 def dns_label(text: str, what: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -11,21 +10,17 @@ from xml.sax.saxutils import escape, quoteattr
 from kasmgen import __version__
 from kasmgen.check.results import CheckReport
 from kasmgen.check.rule import ERROR, Finding, Rule
+from kasmgen.safe_text import escaped
 
 Rules = Mapping[str, Rule[Any]]
 
 SCHEMA = "https://kasmgen.dev/schemas/v1/check.json"
 HOME = "https://kasmgen.dev/docs/checks"
 
-# Control characters steer terminals and are no XML; the bidirectional ones show text otherwise than it is.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
-
 
 def clean(text: str) -> str:
     """`text` in one line that is what it shows: names and messages of tools may hold anything."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\n", " ").replace("\t", " "))
+    return escaped(text.replace("\n", " ").replace("\t", " "))
 
 
 def _where(finding: Finding) -> str:

@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kasmgen import names
 from kasmgen.errors import KasmgenError
+from kasmgen.safe_text import escaped_lines
 
 if TYPE_CHECKING:
     from kasmgen.commands.change import Outcome
 
 _WORD_START = re.compile("_([a-z])")
-_LINES_AND_TABS = re.compile("([\n\t])")
 
 
 @dataclass
@@ -37,12 +36,6 @@ class OutputSettings:
         return not self.no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def safe(text: str) -> str:
-    """`text` with all but line ends and tabs escaped: names in charts and repositories must not steer a terminal."""
-    parts = _LINES_AND_TABS.split(text)
-    return "".join(part if part in ("\n", "\t") else names.escaped(part) for part in parts)
-
-
 def console(settings: OutputSettings, *, stderr: bool = True) -> Any:
     """A rich console on stderr (for people) or stdout (for results)."""
     from rich.console import Console
@@ -56,7 +49,7 @@ def say(settings: OutputSettings, text: str, style: str = "") -> None:
         return
     stream = sys.stderr
     codes = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
-    line = safe(text)
+    line = escaped_lines(text)
     if style and settings.color and stream.isatty():
         line = f"\x1b[{codes[style]}m{line}\x1b[0m"
     print(line, file=stream)
@@ -91,7 +84,7 @@ def out_bytes(value: bytes) -> None:
 def error(settings: OutputSettings, problem: KasmgenError) -> None:
     """What was wrong, where, and the next step. Never silenced."""
     loud = OutputSettings(settings.directory, settings.verbose, False, settings.no_color)
-    lines = safe(problem.message).splitlines() or [""]
+    lines = escaped_lines(problem.message).splitlines() or [""]
     say(loud, f"error: {lines[0]}", "bad")
     for line in lines[1:]:
         say(loud, line)
@@ -103,14 +96,14 @@ def table(settings: OutputSettings, columns: Sequence[str], rows: Sequence[Seque
     """Rows on stdout: a table on a terminal, tab-separated for programs."""
     if not sys.stdout.isatty():
         for row in rows:
-            out("\t".join(safe(cell) for cell in row))
+            out("\t".join(escaped_lines(cell) for cell in row))
         return
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        drawn.add_row(*(Text(safe(cell)) for cell in row))
+        drawn.add_row(*(Text(escaped_lines(cell)) for cell in row))
     console(settings, stderr=False).print(drawn)
 
 
@@ -119,7 +112,7 @@ def facts(pairs: Mapping[str, Sequence[str]]) -> None:
     width = max(map(len, pairs))
     for name, lines in pairs.items():
         for number, line in enumerate(lines or ("-",)):
-            out(f"{name if not number else '':<{width}}  {safe(line)}".rstrip())
+            out(f"{name if not number else '':<{width}}  {escaped_lines(line)}".rstrip())
 
 
 def outcome(settings: OutputSettings, done: Outcome, output: str) -> None:
@@ -141,7 +134,7 @@ def outcome(settings: OutputSettings, done: Outcome, output: str) -> None:
             say(settings, f"normalised: {note}", "dim")
     if output == "text" and done.dry_run:
         for line in done.lines:
-            out(safe(line))
+            out(escaped_lines(line))
     elif settings.verbose:
         for line in done.lines:
             say(settings, f"  {line}")
@@ -172,7 +165,7 @@ def progress(settings: OutputSettings, what: str, total: int) -> Iterator[Callab
         task = bar.add_task(what, total=total, item="")
 
         def step(item: str) -> None:
-            bar.update(task, advance=1, item=safe(item))
+            bar.update(task, advance=1, item=escaped_lines(item))
 
         yield step
 

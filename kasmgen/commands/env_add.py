@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kasmgen import build, names
+from kasmgen import build, names, safe_text
 from kasmgen.chart import render, supplied_values
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome
@@ -118,7 +118,7 @@ def _fields(request: AddRequest, found: Mapping[str, Yaml]) -> Environment:
         if value is not None and not isinstance(value, str):
             raise InputError(f"--values: {key}: text is expected")
         if said and value and said != value:
-            raise InputError(f"{option} says '{names.shown(said)}' and the values say '{names.shown(value)}'")
+            raise InputError(f"{option} says '{safe_text.shown(said)}' and the values say '{safe_text.shown(value)}'")
         return said or value or default
 
     alternatives = request.alt_hostnames or found.get("altHostnames") or ()
@@ -155,7 +155,7 @@ def _password_file(name: str) -> dict[str, Secret]:
     for key, item in value.items():
         if not isinstance(item, str):
             raise InputError(
-                f"--password-file {name}: {names.shown(key)}: text is expected", hint="put quotes around it"
+                f"--password-file {name}: {safe_text.shown(key)}: text is expected", hint="put quotes around it"
             )
     return {key: Secret(item) for key, item in value.items() if item}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from kasmgen import names
+from kasmgen import safe_text
 from kasmgen.commands.render import select
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
@@ -51,7 +51,7 @@ def _matching(environment: str, labels: Mapping[str, object], key: str) -> list[
     found = [label for label in labels if not key or label == key or label.endswith(f"/{key}")]
     if not found:
         hint = f"there are: {', '.join(labels) or 'none'}"
-        raise InputError(f"environment {environment} has no secret '{names.shown(key)}'", hint=hint)
+        raise InputError(f"environment {environment} has no secret '{safe_text.shown(key)}'", hint=hint)
     if key and len(found) > 1:
-        raise InputError(f"'{names.shown(key)}' is in several Secrets", hint=f"name one of {', '.join(found)}")
+        raise InputError(f"'{safe_text.shown(key)}' is in several Secrets", hint=f"name one of {', '.join(found)}")
     return found

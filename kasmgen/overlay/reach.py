@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kasmgen import names
+from kasmgen import safe_text
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import KUSTOMIZATION_NAMES
 from kasmgen.yaml import documents
@@ -133,7 +133,7 @@ def _inline(text: str, where: str) -> Iterator[_Named]:
 def _inside(path: str, directory: str, named: _Named) -> str:
     """The path from the Git root of what is named. Raises InputError if it is not there."""
     hint = "copy what you need of it into the repository, and name that"
-    what = f"{path}: {named.field}: '{names.shown(named.text)}'"
+    what = f"{path}: {named.field}: '{safe_text.shown(named.text)}'"
     if _ADDRESS.match(named.text):
         raise InputError(f"{what} is on the network, and a build reads this repository only", hint=hint)
     target = posixpath.normpath(posixpath.join(directory, named.text))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from kasmgen import names
+from kasmgen import safe_text
 from kasmgen.errors import ToolError
 
 log = logging.getLogger("kasmgen")
@@ -104,7 +104,7 @@ def _started(
     stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     name = Path(argv[0]).name
-    log.debug("$ %s", names.escaped(shlex.join([name, *argv[1:]])))
+    log.debug("$ %s", safe_text.escaped(shlex.join([name, *argv[1:]])))
     try:
         return subprocess.Popen(
             argv,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from kasmgen import names
+from kasmgen import names, safe_text
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import ENVIRONMENT_FILE, OVERLAYS, PROJECT_FILE
 from kasmgen.secrets.certificates import KEY_TYPES
@@ -147,7 +147,7 @@ class _Reader:
             if key not in self.known:
                 near = difflib.get_close_matches(key, self.known, 1, 0.5)
                 hint = f"perhaps you meant '{near[0]}'" if near else f"known keys: {', '.join(sorted(self.known))}"
-                raise self.error(names.shown(key), "unknown key", hint)
+                raise self.error(safe_text.shown(key), "unknown key", hint)
 
 
 def _document(text: str, kind: str, source: str) -> _Reader:
@@ -240,7 +240,7 @@ def git_url(text: str, what: str) -> str:
     """A Git address that Flux can fetch: https, http or `ssh://git@host/path`, without credentials in it."""
     if not re.fullmatch(r"(https?|ssh)://[^\s]+/[^\s]+", text):
         hint = "Flux wants https://host/path or ssh://git@host/path"
-        shown = names.shown(re.sub(r"[^/@\s]*@", "***@", text))
+        shown = safe_text.shown(re.sub(r"[^/@\s]*@", "***@", text))
         raise InputError(f"{what}: '{shown}' is no Git address that Flux takes", hint=hint)
     if re.match(r"(https?://[^/]*@)|(ssh://[^/@]*:[^/@]*@)", text):
         raise InputError(f"{what}: the address holds credentials", hint="give them to Flux in a Secret, not in Git")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen import names
+from kasmgen import names, safe_text
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks, paths
 from kasmgen.project import config
@@ -87,7 +87,7 @@ def find_root(start: Path) -> Path:
     """
     try:
         if not start.is_dir():
-            raise InputError(f"{names.shown(str(start))} is no directory")
+            raise InputError(f"{safe_text.shown(str(start))} is no directory")
         place = start.resolve()
         for directory in (place, *place.parents):
             if (directory / paths.PROJECT_FILE).is_file():
@@ -95,7 +95,7 @@ def find_root(start: Path) -> Path:
             if (directory / ".git").exists():
                 break
     except OSError as error:
-        raise InputError(f"{names.shown(str(start))} cannot be read: {error.strerror}") from None
+        raise InputError(f"{safe_text.shown(str(start))} cannot be read: {error.strerror}") from None
     raise InputError(
         f"there is no {paths.PROJECT_FILE} in {start} or above it",
         hint="make a project with `kasmgen init`, or name its directory with -C",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout.annotations import DNS_NAMES, FINGERPRINT, ISSUED_BY, NOT_AFTER, NOT_BEFORE
+from kasmgen.safe_text import escaped
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -278,10 +279,6 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)[:1000]
-
-
 def facts(certificate_pem: bytes, *, supplied: bool = False) -> dict[str, str]:
     """What may be said in clear about a certificate: the annotations of its Secret.
 
@@ -297,15 +294,20 @@ def facts(certificate_pem: bytes, *, supplied: bool = False) -> dict[str, str]:
     if leaf.issuer == leaf.subject:
         issuer = "self-signed" if supplied else "self-signed by kasmgen"
     else:
-        issuer = _printable(leaf.issuer.rfc4514_string()) or "an issuer without a name"
+        issuer = _fact(leaf.issuer.rfc4514_string()) or "an issuer without a name"
     return {
         NOT_BEFORE: _time(leaf.not_valid_before_utc),
         NOT_AFTER: _time(leaf.not_valid_after_utc),
         # A comma inside a name would make two of it.
-        DNS_NAMES: ",".join(_printable(name).replace(",", "?") for name in [*dns, *addresses]),
+        DNS_NAMES: ",".join(_fact(name).replace(",", "?") for name in [*dns, *addresses]),
         FINGERPRINT: leaf.fingerprint(hashes.SHA256()).hex(),
         ISSUED_BY: issuer,
     }
+
+
+def _fact(text: str) -> str:
+    """`text` of a certificate as an annotation holds it; who made the certificate may have written anything there."""
+    return escaped(text)[:1000]
 
 
 def is_authority(certificate_pem: bytes) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from kasmgen.cli import output
 from kasmgen.cli.output import OutputSettings
 from kasmgen.errors import InputError
+from kasmgen.safe_text import escaped_lines
 
 NASTY = "a\x1b[31mb\r\u202ec\x07\udce9"
 
@@ -21,9 +22,9 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_that_is_shown_can_steer_a_terminal() -> None:
-    assert output.safe(NASTY) == r"a\x1b[31mb\x0d\u202ec\x07\udce9"
-    assert output.safe("lines\nand\ttabs é") == "lines\nand\ttabs é"
-    assert output.safe(output.safe(NASTY)) == output.safe(NASTY)
+    assert escaped_lines(NASTY) == r"a\x1b[31mb\r\u202ec\x07\udce9"
+    assert escaped_lines("lines\nand\ttabs é") == "lines\nand\ttabs é"
+    assert escaped_lines(escaped_lines(NASTY)) == escaped_lines(NASTY)
 
 
 def test_an_error_says_what_and_what_next_on_stderr_even_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +75,7 @@ def test_bytes_come_out_exactly(capfdbinary: pytest.CaptureFixture[bytes]) -> No
 
 def test_a_table_for_programs_is_tab_separated_and_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(OutputSettings(), ["A", "B"], [["x", NASTY], ["y", ""]])
-    assert capsys.readouterr().out == f"x\t{output.safe(NASTY)}\ny\t\n"
+    assert capsys.readouterr().out == f"x\t{escaped_lines(NASTY)}\ny\t\n"
 
 
 def test_facts_are_aligned_and_empty_ones_are_a_dash(capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,7 +128,7 @@ def test_off_means_off_with_quotes_and_without() -> None:
 
 def test_an_unknown_key_that_is_near_to_nothing_lists_the_known_ones() -> None:
     error = refusal(PROJECT + '"zz\\e\\n": 1\n', "Project")
-    assert error.message == r"kasmgen.yaml: zz\x1b\x0a: unknown key"
+    assert error.message == r"kasmgen.yaml: zz\x1b\n: unknown key"
     assert error.hint == "known keys: apiVersion, chart, checks, kind, namespace, release, values"
 
 

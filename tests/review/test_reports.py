@@ -22,7 +22,7 @@ from kasmgen.review.formats import html as formats_html
 from kasmgen.review.formats import json as formats_json
 from kasmgen.review.formats import markdown
 from kasmgen.review.formats import text as formats_text
-from kasmgen.review.formats.safe_text import Cleaner
+from kasmgen.review.formats.masked_text import Cleaner
 from tests.review.builds import Build, deployment, edited, pairs_of_builds, plain, sealed, statefulset
 from tests.review.samples import HOSTILE, MAIN, diff, hostile_report, report
 

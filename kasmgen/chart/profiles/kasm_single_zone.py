@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from kasmgen import names
+from kasmgen import safe_text
 from kasmgen.chart.profiles.generic import Lifted, Profile, check_same
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
@@ -205,7 +205,7 @@ def _replicas(given: Mapping[str, Yaml]) -> dict[str, Yaml]:
     """Replicas of the size for every component whose own are null."""
     size = mappings.get(given, _SIZE) or "small"
     if not isinstance(size, str) or size not in ("small", "medium", "large"):
-        raise InputError(f"values.{'.'.join(_SIZE)}: '{names.shown(str(size))}' is none of small, medium, large")
+        raise InputError(f"values.{'.'.join(_SIZE)}: '{safe_text.shown(str(size))}' is none of small, medium, large")
     layers = [
         mappings.put((*_COMPONENTS, name, "replicas"), presets[size])
         for name, presets in REPLICAS.items()

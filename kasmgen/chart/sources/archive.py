@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from kasmgen import names
+from kasmgen import safe_text
 from kasmgen.errors import InputError
 
 MAX_FILES = 10_000
@@ -49,7 +49,7 @@ def _directory(root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _content(path: Path, root: Path, source: str) -> bytes:
     """The content of a file of a chart's directory. Raises InputError if it is none of the chart's own."""
-    shown = f"{source}: {names.shown(path.relative_to(root).as_posix())}"
+    shown = f"{source}: {safe_text.shown(path.relative_to(root).as_posix())}"
     if path.is_symlink() and not path.resolve().is_relative_to(root):
         raise InputError(f"{shown} is a link that leads out of the chart")
     if path.is_symlink() and path.is_dir():
@@ -92,7 +92,7 @@ def _archive(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _members(archive: tarfile.TarFile, source: str) -> Iterator[tuple[str, bytes]]:
     for count, member in enumerate(archive):
-        shown = f"{source}: '{names.shown(member.name)}'"
+        shown = f"{source}: '{safe_text.shown(member.name)}'"
         if count > MAX_FILES:
             raise InputError(f"{source}: more than {MAX_FILES:,} files")
         parts = PurePosixPath(member.name.removeprefix("./")).parts

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from kasmgen import names
+from kasmgen import safe_text
 from kasmgen.chart.sources import archive
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart
@@ -46,7 +46,7 @@ def locate(source: str, root: Path) -> Path:
         )
     if missing:
         raise InputError(
-            f"chart {names.shown(source)}: there is no such file or directory",
+            f"chart {safe_text.shown(source)}: there is no such file or directory",
             hint="a chart is 'builtin', a directory or a .tgz file",
         )
     return path
@@ -63,7 +63,7 @@ def snapshot(path: Path, into: Path) -> Chart:
     digest = hashlib.sha256()
     entries: dict[str, str] = {}
     for name, content in archive.read(path):
-        _write(into, name, content, f"chart {path.name}: the file name '{names.shown(name)}' cannot be used")
+        _write(into, name, content, f"chart {path.name}: the file name '{safe_text.shown(name)}' cannot be used")
         entries[name] = hashlib.sha256(content).hexdigest()
     for name in sorted(entries):
         digest.update(f"{entries[name]}  {name}\n".encode())
@@ -115,7 +115,7 @@ def _demand_dependencies(chart: Path, metadata: dict[str, Yaml], source: str) ->
     for name in wanted:
         if not any(name == one or re.fullmatch(re.escape(str(name)) + r"-v?\d.*", one) for one in there):
             raise InputError(
-                f"{source}: its dependency '{names.shown(str(name))}' is not in its charts/ folder",
+                f"{source}: its dependency '{safe_text.shown(str(name))}' is not in its charts/ folder",
                 hint="run `helm dependency build` on the chart first",
             )
 

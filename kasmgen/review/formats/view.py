@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.review.changes import CertificateFacts, FieldChange, ObjectChange, Risk, SecretChange, Severity, path_text
 from kasmgen.review.formats.line_diff import Line, line_diff, one_sided
-from kasmgen.review.formats.safe_text import Cleaner
+from kasmgen.review.formats.masked_text import Cleaner
 from kasmgen.review.formats.shorten import shorten, shorten_pair
 from kasmgen.review.grouping import Report, ReportEntry, ReviewedEnvironment, State
 from kasmgen.review.mask import SECTIONS

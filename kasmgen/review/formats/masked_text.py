@@ -8,29 +8,12 @@ from collections.abc import Collection
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.review.mask import MASK, masker
+from kasmgen.safe_text import escaped, escaped_lines
 from kasmgen.yaml.documents import Yaml, dump, load
 
 SEALED = "(sealed)"
 _CIPHERTEXT = re.compile(r"ENC\[AES256_GCM,data:[^\]]*\]")
 _PRINTABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
-# C0 and C1 controls but tab and newline; what reorders, joins or hides text (CVE-2021-42574);
-# line ends that only some programs see; halves of characters, which cannot be encoded.
-_UNSAFE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    r"\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def neutralise(text: str) -> str:
-    r"""`text` with control, invisible and reordering characters written out (`\x1b`, `\u202e`)."""
-    return _UNSAFE.sub(_written_out, text)
-
-
-def _written_out(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if found[0] == "\r":
-        return "\\r"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _reads_as_itself(text: str) -> bool:
@@ -51,11 +34,11 @@ class Cleaner:
 
     def block(self, text: str) -> str:
         """`text` of any number of lines, safe to show."""
-        return neutralise(self._hide(text))
+        return escaped_lines(self._hide(text))
 
     def line(self, text: str) -> str:
         """`text` on one line, safe to show."""
-        return self.block(text).replace("\n", "\\n").replace("\t", "\\t")
+        return escaped(self._hide(text))
 
     def value(self, value: Yaml) -> str:
         """A value as a reader expects it: text as it is, all else as YAML.
@@ -66,7 +49,7 @@ class Cleaner:
         if isinstance(value, str) and "\n" in value:
             return self.block(value)
         shown = self._tree(value)
-        return shown + "\n" if isinstance(shown, str) and _reads_as_itself(shown) else neutralise(dump(shown))
+        return shown + "\n" if isinstance(shown, str) and _reads_as_itself(shown) else escaped_lines(dump(shown))
 
     def _hide(self, text: str) -> str:
         if "ENC[" in text:
