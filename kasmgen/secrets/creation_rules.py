@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.errors import InputError
-from kasmgen.kubernetes import re2
+from kasmgen.kubernetes import go_regexp
 from kasmgen.layout.paths import SOPS_FILE
 from kasmgen.secrets.recipients import Recipients, of_rule
 from kasmgen.yaml import documents, edit
@@ -54,9 +54,12 @@ class CreationRule:
         if not self.path_regex:
             return True
         try:
-            return re2.compile(self.path_regex).search(path) is not None
+            return go_regexp.matches(self.path_regex, path)
         except ValueError as error:
-            raise InputError(f"{SOPS_FILE}: the path_regex of {self} cannot be read: {error}") from None
+            raise InputError(
+                f"{SOPS_FILE}: the path_regex of {self} cannot be read: {error}",
+                hint="sops reads it as Go does (RE2): without look-around and back references",
+            ) from None
 
     def __str__(self) -> str:
         what = f"path_regex {self.path_regex}" if self.path_regex else "no path_regex: it matches everything"

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kasmgen.errors import InputError, SecretError
-from kasmgen.kubernetes import re2
 from kasmgen.secrets import sops_config
 from kasmgen.secrets.recipients import Recipients, of_metadata, of_rule
 from kasmgen.yaml import documents
@@ -567,45 +566,3 @@ def test_in_any_file_a_rule_is_put_in_as_the_first_match_and_comes_out_without_a
     assert back == (text if text.endswith("\n") else back.decode()).encode()
     assert back.decode().removesuffix("\n") == text.removesuffix("\n")
     assert len(sops_config.parse(two)) == len(sops_config.parse(text.encode())) + 2
-
-
-# --- re2 -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "found"),
-    [
-        ("prod", "a/prod/b", True),
-        ("^prod", "a/prod", False),
-        (r"\.yaml$", "a.yaml", True),
-        (r"\.yaml$", "a.yaml\n", False),
-        (r"[$]", "a$", True),
-        (r"\Qa.b\E$", "xa.b", True),
-        (r"\Qa.b", "xaxb", False),
-        (r"^[[:alnum:]_/]+\z", "a/B_1", True),
-        (r"[^[:space:]]", " ", False),
-        (r"[][]", "]", True),
-        (r"[^]]", "]", False),
-        (r"(?P<env>dev|prod)/", "dev/", True),
-        (r"(?<env>dev|prod)/", "prod/", True),
-        (r"(?i)PROD", "prod", True),
-        (r"\x{70}rod", "prod", True),
-        (r"\w", "ü", False),
-        (r"[(?=]", "=", True),
-    ],
-)
-def test_patterns_mean_what_go_takes_them_for(pattern: str, text: str, found: bool) -> None:
-    assert bool(re2.compile(pattern).search(text)) is found
-
-
-@pytest.mark.parametrize(
-    "pattern", ["(?=a)", "(?!a)", "(?<=a)b", "(?<!a)b", "(?>a)", r"(a)\1", "a++", r"\Z", "(", "[a", "*"]
-)
-def test_patterns_that_go_refuses_are_refused(pattern: str) -> None:
-    with pytest.raises(ValueError):
-        re2.compile(pattern)
-
-
-def test_unicode_classes_are_refused_rather_than_guessed() -> None:
-    with pytest.raises(ValueError, match="outside sops"):
-        re2.compile(r"\pL")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes import go_regexp, kinds
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.overlay import kustomization as overlay_kustomization
 from kasmgen.yaml import documents
@@ -116,10 +116,8 @@ def matches(target: Mapping[str, Yaml], key: ResourceId, obj: Object) -> bool:
 
 
 def _fits(pattern: str, value: str) -> bool:
-    from kasmgen.kubernetes import re2
-
     try:
-        return re2.compile(f"^(?:{pattern})$").search(value) is not None
+        return go_regexp.matches(f"^(?:{pattern})$", value)
     except ValueError:
         return True
 
