@@ -7,19 +7,17 @@ written here; `publish` does that with what comes out.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kasmgen.chart import render
+from kasmgen.concurrency import each
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
 from kasmgen.layout import paths
 from kasmgen.overlay import assemble, verify
 from kasmgen.overlay import base as overlay_base
-from kasmgen.programs import kustomize
 from kasmgen.project import config
 from kasmgen.project.config import Environment, Project
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
@@ -223,8 +221,8 @@ def build(
         return result
 
     # The commit's message tells it; asked now, it is there when the builds are done.
-    kustomize.learn_version(kustomize.locate())
-    results = {result.name: result for result in in_parallel(one, names)}
+    run.programs.kustomize.version.start()
+    results = {result.name: result for result in each(one, names)}
     relaxed = tuple(Note("schema: a key whose default is null is not required", item) for item in loaded.relaxed)
     return Built(loaded.chart, base_files, results, (*relaxed, *base.notes))
 
@@ -235,23 +233,7 @@ def prove_base(run: render.RenderSession, base: Render, files: Mapping[str, byte
     With an environment that needs no extra build: what it is built of is the base.
     """
     want = {key: item.object for key, item in base.objects.items()}
-    verify.prove_base(run.directory / "build", files, want, run.cache)
-
-
-def in_parallel(task: Callable[[str], BuiltEnvironment], names: Sequence[str]) -> Iterator[BuiltEnvironment]:
-    """`task` for each name, in their order. Helm and kustomize work outside of Python's lock, so threads do."""
-    if len(names) < 2:
-        yield from map(task, names)
-        return
-    with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 2) + 1)) as pool:
-        futures = [pool.submit(task, name) for name in names]
-        try:
-            for future in futures:
-                yield future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+    verify.prove_base(run.programs.kustomize, run.directory / "build", files, want, run.cache)
 
 
 def key_types(loaded: render.LoadedChart, project: Project, environment: Environment) -> list[str]:

@@ -108,6 +108,13 @@ def test_only_the_door_starts_programs() -> None:
     assert doors == {DOOR}
 
 
+def test_only_one_module_begins_threads() -> None:
+    begin = re.compile(r"(.*\.)?(Thread|Timer|Process|Pool|ThreadPoolExecutor|ProcessPoolExecutor|start_new_thread)")
+    starters = {module for module in FILES if any(map(begin.fullmatch, calls(module)))} - {DOOR}
+    # The second one is a program of its own, which imports nothing of kasmgen.
+    assert starters == {"kasmgen.concurrency", "kasmgen.programs.libhelm_child"}
+
+
 def test_steps_touch_nothing_outside() -> None:
     forbidden = {
         "subprocess",

@@ -12,11 +12,14 @@ from pathlib import Path
 
 from kasmgen.chart import normalise, profiles, secret_values, values_schema
 from kasmgen.chart.sources import directory as sources_directory
+from kasmgen.concurrency import Ahead
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Chart, Render
 from kasmgen.layout import paths
 from kasmgen.programs import helm
+from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.programs.session import Programs
 from kasmgen.project.config import ChartRef, Environment, Project
 from kasmgen.project.workspace import Workspace
 from kasmgen.repository import scratch
@@ -39,14 +42,20 @@ class LoadedChart:
 
 
 class RenderSession:
-    """What a run has at hand: a private directory, charts by source, texts that were read once."""
+    """What a run has at hand, and what ends with it.
 
-    def __init__(self, directory: Path, root: Path) -> None:
+    directory: a private one. root: the project's. programs: what renders, builds and seals. ahead: for
+    work that is begun early. cache: texts that were read once.
+    """
+
+    def __init__(self, directory: Path, root: Path, programs: Programs, ahead: Ahead) -> None:
         self.directory = directory
         self.root = root
+        self.programs = programs
+        self.ahead = ahead
         self.cache = ParseCache()
         self._charts: dict[str, LoadedChart] = {}
-        self._ahead: dict[str, Callable[[], list[helm.Texts]]] = {}
+        self._renders: dict[str, Callable[[], list[helm.Texts]]] = {}
         self._work_tree_copy: Path | None = None
         self._lock = threading.Lock()
 
@@ -61,12 +70,12 @@ class RenderSession:
     def start(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> None:
         """Have a chart rendered while other work goes on."""
         key = self._key(chart, release, namespace, given)
-        self._ahead[key] = helm.order(helm.locate(), chart, given, release, namespace, times=2)
+        self._renders[key] = helm.order(self.programs.helm, chart, given, release, namespace, times=2)
 
     def texts(self, chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> list[helm.Texts]:
         """A chart rendered twice. Raises as `helm.render` does."""
-        ahead = self._ahead.pop(self._key(chart, release, namespace, given), None)
-        return (ahead or helm.order(helm.locate(), chart, given, release, namespace, times=2))()
+        begun = self._renders.pop(self._key(chart, release, namespace, given), None)
+        return (begun or helm.order(self.programs.helm, chart, given, release, namespace, times=2))()
 
     @staticmethod
     def _key(chart: Chart, release: str, namespace: str, given: Mapping[str, Yaml]) -> str:
@@ -100,10 +109,10 @@ class RenderSession:
 
 
 @contextmanager
-def session(root: Path) -> Iterator[RenderSession]:
+def session(root: Path, library: HelmLibrary) -> Iterator[RenderSession]:
     """A RenderSession for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
-    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
-        yield RenderSession(Path(name).resolve(), root)
+    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name, Ahead() as ahead:
+        yield RenderSession(Path(name).resolve(), root, Programs(library), ahead)
 
 
 def given_values(loaded: LoadedChart, project: Project, environment: Environment | None) -> dict[str, Yaml]:
@@ -155,7 +164,7 @@ def attempt(
         shared = project if environment else replace(project, values=own)
         given = render_values(loaded, shared, replace(environment, values=own) if environment else None)
         namespace = namespace_of(project, environment)
-        texts = helm.render(helm.locate(), loaded.chart, given, project.release, namespace)
+        texts = helm.render(run.programs.helm, loaded.chart, given, project.release, namespace)
         return normalise.normalise(texts, namespace, run.cache.load)
 
     return render

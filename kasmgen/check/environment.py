@@ -162,7 +162,7 @@ def _build_disk(
     if files.kustomization is None:
         return {}
     try:
-        return verify.build(job.workspace.root, files.environment.directory, job.run.cache)
+        return verify.build(job.run.programs.kustomize, job.workspace.root, files.environment.directory, job.run.cache)
     except (ToolError, InputError) as error:
         failures.setdefault("build", error)
         return {}

@@ -12,6 +12,7 @@ from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import paths
 from kasmgen.overlay import verify
+from kasmgen.programs.kustomize import Kustomize
 from kasmgen.repository import git, objects, scratch
 from kasmgen.yaml.cache import ParseCache
 
@@ -99,12 +100,14 @@ def write(repo: git.Repository, past: Past, into: Path) -> None:
     scratch.write_tree(into, {path: contents[blob] for path, blob in small.items()})
 
 
-def build(root: Path, name: str, cache: ParseCache) -> Mapping[ResourceId, Object] | KasmgenError | None:
+def build(
+    program: Kustomize, root: Path, name: str, cache: ParseCache
+) -> Mapping[ResourceId, Object] | KasmgenError | None:
     """What the environment built to then; None if it was not there, an error if it did not build."""
     directory = paths.overlay(name)
     if not (root / directory / paths.KUSTOMIZATION).is_file():
         return None
     try:
-        return verify.build(root, directory, cache)
+        return verify.build(program, root, directory, cache)
     except KasmgenError as error:
         return error

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from kasmgen.chart import render
 from kasmgen.check import environment, work_tree
@@ -18,12 +15,14 @@ from kasmgen.check.environment import CheckedEnvironment
 from kasmgen.check.rule import Finding, run
 from kasmgen.check.rules import expiry, generated, leaks, overlays, reconcilers, references, since_base, validity
 from kasmgen.check.work_tree import ProjectFiles
+from kasmgen.concurrency import each
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
 from kasmgen.overlay import assemble
 from kasmgen.overlay import base as overlay_base
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import config, workspace
 from kasmgen.project.config import CheckOff
 from kasmgen.project.workspace import Workspace
@@ -33,7 +32,6 @@ from kasmgen.review.risks import RiskContext, assess
 from kasmgen.secrets.plan import Sources
 
 Progress = Callable[[str], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,7 @@ def check(
     start: Path,
     select: Callable[[Iterable[str]], Sequence[str]],
     settings: CheckSettings,
+    helm: HelmLibrary,
     progress: Progress = lambda _: None,
 ) -> Checked:
     """What the rules find in the project at or above `start`.
@@ -96,7 +95,7 @@ def check(
         found += _without_builds(tree, settings)
         skipped.append("nothing was rendered or built, because the inputs cannot be read")
     else:
-        with render.session(root) as session:
+        with render.session(root, helm) as session:
             round_ = _Round(tree, space, session, settings, names, library)
             found += round_.findings(progress)
             skipped += round_.skipped
@@ -170,7 +169,7 @@ class _Round:
             progress(name)
             return result
 
-        return in_parallel(one, self.names)
+        return each(one, self.names)
 
     # --- generated files ---
 
@@ -232,27 +231,15 @@ class _Round:
             new = results[name].built.objects if name in results else {}
             return list(self._changes_of(name, place, past, new, gone=name in gone))
 
-        for found in in_parallel(one, sorted(past.changed | gone)):
+        for found in each(one, sorted(past.changed | gone)):
             yield from found
 
     def _changes_of(
         self, name: str, root: Path, past: check_past.Past, new: Mapping[ResourceId, Object], *, gone: bool
     ) -> Iterator[Finding]:
-        old = check_past.build(root, name, self.session.cache)
+        old = check_past.build(self.session.programs.kustomize, root, name, self.session.cache)
         if isinstance(old, KasmgenError):
             self.skipped.append(f"{name} did not build at {past.shown}, so nothing is known of what changed since")
         elif old and (new or gone):
             found = assess(compare_builds(old, new), RiskContext(old, new))
             yield from run(since_base.RULES, since_base.ChangesSince(name, past.shown, found))
-
-
-def in_parallel(task: Callable[[str], T], names: Sequence[str]) -> list[T]:
-    """`task` for each name, in their order. Helm and kustomize work outside of Python's lock, so threads do."""
-    with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 2) + 1)) as pool:
-        futures = [pool.submit(task, name) for name in names]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise

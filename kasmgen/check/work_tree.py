@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kasmgen.check.rule import Finding, run
 from kasmgen.check.rules import leaks, sealed_files, tracked_files
 from kasmgen.check.rules import reconcilers as rules_reconcilers
+from kasmgen.concurrency import each
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
@@ -19,8 +18,6 @@ from kasmgen.programs import age, sops
 from kasmgen.repository import git, objects
 from kasmgen.secrets import sealed_file as sealing
 from kasmgen.yaml import documents as yaml_documents
-
-_PARALLEL = min(8, (os.cpu_count() or 2) + 1)
 
 
 @dataclass(frozen=True)
@@ -126,12 +123,11 @@ def _open(project: ProjectFiles, sealed: tuple[sealed_files.SealedFile, ...]) ->
         except SecretError as error:
             return file.path, error.message.removeprefix(f"{file.path} ")
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        for path, found in pool.map(open_one, mine):
-            if isinstance(found, str):
-                broken[path] = f"the file {found}"
-            else:
-                values |= {f"{key} in {path}": value for key, value in found.items()}
+    for path, found in each(open_one, mine):
+        if isinstance(found, str):
+            broken[path] = f"the file {found}"
+        else:
+            values |= {f"{key} in {path}": value for key, value in found.items()}
     return Opened(broken, leaks.Known.of(values))
 
 

@@ -25,6 +25,7 @@ from kasmgen.errors import AnswerIsNo, InputError, KasmgenError, ToolError
 if TYPE_CHECKING:
     from kasmgen.commands.change import Options
     from kasmgen.kubernetes.resources import Secret
+    from kasmgen.programs.libhelm import HelmLibrary
 
 PROGRAM = "kasmgen"
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -32,11 +33,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 Function = Callable[..., Any]
 
 
-def _command(name: str, *, renders: bool = False) -> Any:
-    if renders:
-        from kasmgen.programs import libhelm
+def _helm() -> HelmLibrary:
+    """libhelm, which loads while the command does, and ends with it: to be called before the command is imported."""
+    from kasmgen.programs import libhelm
 
-        libhelm.begin()
+    return click.get_current_context().with_resource(libhelm.loading())
+
+
+def _command(name: str) -> Any:
     return importlib.import_module(f"kasmgen.commands.{name}")
 
 
@@ -99,7 +103,8 @@ def init(
       kasmgen init --generate-key
       kasmgen init deploy/kasm --chart ./charts/kasm-single-zone --recipient age1...
     """
-    command = _command("init", renders=True)
+    helm = _helm()
+    command = _command("init")
     request = command.InitRequest(
         directory=_start(settings) / directory,
         chart=_chart_path(settings, chart),
@@ -110,7 +115,7 @@ def init(
         recipients=recipients,
         generate_key=generate_key,
     )
-    cli_output.outcome(settings, command.run(request, options), output)
+    cli_output.outcome(settings, command.run(request, options, helm), output)
 
 
 def _chart_path(settings: OutputSettings, chart: str) -> str:
@@ -179,11 +184,12 @@ def env_add(
       pass show registry | kasmgen env add prod --hostname kasm.example.com \\
         --registry-username ci --registry-password-file -
     """
-    command = _command("env_add", renders=True)
+    helm = _helm()
+    command = _command("env_add")
     registry = _registry(registry_server, registry_username, registry_email, registry_password_file)
     request = command.AddRequest(registry=registry, **fields)
     with cli_output.progress(settings, "environments", 1) as step:
-        outcome = command.run(_start(settings), request, options, step)
+        outcome = command.run(_start(settings), request, options, helm, step)
     cli_output.outcome(settings, outcome, output)
 
 
@@ -303,11 +309,12 @@ def render(
       kasmgen render prod --dry-run
       kasmgen render --check
     """
-    command = _command("render", renders=True)
+    helm = _helm()
+    command = _command("render")
     start = _start(settings)
     total = len(environments) or _count_environments(start)
     with cli_output.progress(settings, "environments", total) as step:
-        outcome = command.run(start, environments, options, check=check, accept_chart=accept_chart, progress=step)
+        outcome = command.run(start, environments, options, helm, check=check, accept_chart=accept_chart, progress=step)
     cli_output.outcome(settings, outcome, output)
     if outcome.answer_is_no:
         raise AnswerIsNo("the repository is stale", hint="run `kasmgen render` and commit what it changes")
@@ -369,13 +376,17 @@ def check(
     if staged and environments:
         raise InputError("--staged takes no environments: it checks whatever is staged")
     start = _start(settings)
-    command = _command("check", renders=not staged)
-    request = command.CheckRequest(
-        environments, staged, schemas=not no_schemas, history=not no_history, keys=not no_keys, **fields
-    )
-    total = 0 if staged else len(environments) or _count_environments(start)
-    with cli_output.progress(settings, "environments", total) as step:
-        found = command.run(start, request, step)
+    if staged:
+        command = _command("check")
+        found = command.run_staged(start)
+    else:
+        helm = _helm()
+        command = _command("check")
+        request = command.CheckRequest(
+            environments, schemas=not no_schemas, history=not no_history, keys=not no_keys, **fields
+        )
+        with cli_output.progress(settings, "environments", len(environments) or _count_environments(start)) as step:
+            found = command.run(start, request, helm, step)
     written = command.write(found, format_)
     if written:
         cli_output.out(written)
@@ -582,7 +593,8 @@ def demo(settings: OutputSettings, directory: str) -> None:
       kasmgen demo
       kasmgen demo /tmp/kasm-demo
     """
-    made = _command("demo").run(_start(settings) / directory)
+    helm = _helm()
+    made = _command("demo").run(_start(settings) / directory, helm)
     cli_output.out(f"{made.root}\n" + "\n".join(f"  {line}" for line in made.tree))
     cli_output.out(f"\nkustomize build overlays/{made.environment}: {len(made.objects)} objects")
     for line in made.objects:

@@ -12,7 +12,7 @@ from pathlib import Path
 from kasmgen import __version__
 from kasmgen.build import Built
 from kasmgen.kubernetes.resources import Chart
-from kasmgen.programs import helm, kustomize, sops
+from kasmgen.programs.session import Programs
 from kasmgen.project import workspace as workspaces
 from kasmgen.project.workspace import Workspace
 from kasmgen.repository import git, objects, publish
@@ -68,17 +68,17 @@ def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
     return lambda path: workspace.in_repo(path) in known()
 
 
-def message(options: Options, title: str, body: str, chart: Chart, *, sealed: bool) -> str:
+def message(options: Options, title: str, body: str, chart: Chart, programs: Programs, *, sealed: bool) -> str:
     """The commit's message: what, and trailers with chart, its digest and the versions of what made it."""
     trailers = [
         ("Chart", str(chart)),
         ("Chart-Digest", chart.digest),
         ("Kasmgen", __version__),
-        ("Helm", str(helm.locate())),
-        ("Kustomize", kustomize.version(kustomize.locate())),
+        ("Helm", str(programs.helm)),
+        ("Kustomize", programs.kustomize.version.take()),
     ]
     if sealed:
-        trailers.append(("Sops", sops.locate().version))
+        trailers.append(("Sops", programs.sops.version))
     text = options.message or (f"{title}\n\n{body}" if body else title)
     return f"{text.rstrip()}\n\n" + "".join(f"{key}: {value}\n" for key, value in trailers)
 

@@ -15,6 +15,7 @@ from kasmgen.errors import InputError
 
 if TYPE_CHECKING:
     from kasmgen.check import run as check_run
+    from kasmgen.programs.libhelm import HelmLibrary
 
 Progress = Callable[[str], None]
 
@@ -23,7 +24,7 @@ Progress = Callable[[str], None]
 class CheckRequest:
     """What the command line asked for.
 
-    environments: empty for all. staged: only the secret rules, on what is staged.
+    environments: empty for all.
     days: how long a certificate must still last without a warning. kubernetes_version:
     "1.34", "" for the newest that is known. base: revision to compare with, "" for the
     merge base with the upstream branch. schemas, history, keys: whether to validate
@@ -31,7 +32,6 @@ class CheckRequest:
     """
 
     environments: Sequence[str] = ()
-    staged: bool = False
     days: int = 30
     kubernetes_version: str = ""
     base: str = ""
@@ -40,19 +40,24 @@ class CheckRequest:
     keys: bool = True
 
 
-def run(start: Path, request: CheckRequest, progress: Progress = lambda _: None) -> CheckReport:
+def run(start: Path, request: CheckRequest, helm: HelmLibrary, progress: Progress = lambda _: None) -> CheckReport:
     """What the rules find. Raises KasmgenError where there is nothing to check, or a program is missing."""
-    if request.staged:
-        from kasmgen.check import index
-
-        project, findings = index.check(start)
-        environments = sorted({finding.environment for finding in findings} - {""})
-        return results.report(findings, project.checks_off, RULES, environments)
     # Imported here: a hook before every commit has no time for what rendering needs.
     from kasmgen.check import run as check_run
 
-    checked = check_run.check(start, lambda known: _select(known, request.environments), _settings(request), progress)
+    checked = check_run.check(
+        start, lambda known: _select(known, request.environments), _settings(request), helm, progress
+    )
     return results.report(checked.findings, checked.off, RULES, checked.environments, checked.skipped)
+
+
+def run_staged(start: Path) -> CheckReport:
+    """What the secret rules find in what is staged. Raises KasmgenError where there is nothing to check."""
+    from kasmgen.check import index
+
+    project, findings = index.check(start)
+    environments = sorted({finding.environment for finding in findings} - {""})
+    return results.report(findings, project.checks_off, RULES, environments)
 
 
 def _select(known: Iterable[str], names: Sequence[str]) -> list[str]:

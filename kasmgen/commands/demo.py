@@ -11,6 +11,7 @@ from kasmgen.commands import env_add, init
 from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
 from kasmgen.programs import age, kustomize
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.repository import git, history
 from kasmgen.yaml import documents as yaml_documents
 
@@ -46,7 +47,7 @@ class Demo:
         return lines
 
 
-def run(directory: Path) -> Demo:
+def run(directory: Path, helm: HelmLibrary) -> Demo:
     """Make the repository. Its private key is thrown away at once, so nobody can read its Secrets.
 
     Raises InputError if the directory is there and not empty.
@@ -59,11 +60,12 @@ def run(directory: Path) -> Demo:
     git.configure(repo, "user.name", "Demo")
     git.configure(repo, "user.email", "demo@example.com")
     recipient, _ = age.generate()
-    init.run(init.InitRequest(root, recipients=[recipient]), Options())
-    env_add.run(root, env_add.AddRequest("staging", "kasm.staging.example.com"), Options())
+    init.run(init.InitRequest(root, recipients=[recipient]), Options(), helm)
+    env_add.run(root, env_add.AddRequest("staging", "kasm.staging.example.com"), Options(), helm)
     prod = env_add.AddRequest("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
-    env_add.run(root, prod, Options())
-    documents = kustomize.build_text(kustomize.locate(), root / "overlays" / "prod").split("\n---\n")
+    env_add.run(root, prod, Options(), helm)
+    program = kustomize.locate()
+    documents = kustomize.build_text(program, root / "overlays" / "prod").split("\n---\n")
     objects = [yaml_documents.load(document) for document in documents]
     sample = next(text for text, obj in zip(documents, objects, strict=True) if obj["kind"] == "Ingress")
     return Demo(
@@ -73,7 +75,7 @@ def run(directory: Path) -> Demo:
         objects=tuple(f"{obj['kind']} {obj['metadata']['name']}" for obj in objects),
         sample=sample,
         commits=tuple(history.subjects(repo)),
-        build=_build_command(kustomize.locate(), "overlays/prod"),
+        build=_build_command(program, "overlays/prod"),
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kasmgen import review
+from kasmgen.concurrency import Once
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
+from kasmgen.programs import kustomize
 from kasmgen.project import workspace
 from kasmgen.repository import baseline, git, history
 from kasmgen.repository.snapshots import Files, Revision, WorkTree
@@ -34,7 +36,7 @@ def run(start: Path, arguments: Sequence[str], progress: Callable[[str], None] =
         private = Path(name).resolve()
         before, after, rest = _Chooser(repo, prefix).choose(arguments)
         old, new = Side(before, prefix, private / "old"), Side(after, prefix, private / "new")
-        return Comparison(old, new, progress).report(_selected(old, new, rest))
+        return Comparison(old, new, Once(kustomize.locate), progress).report(_selected(old, new, rest))
 
 
 # --- what is compared ------------------------------------------------------------

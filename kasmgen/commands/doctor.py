@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kasmgen import __version__
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.programs import age, helm, kustomize, sops
+from kasmgen.programs import age, helm, kustomize, libhelm, sops
 from kasmgen.project import workspace
 from kasmgen.repository import git
 
@@ -50,13 +50,15 @@ def _look(what: str, find: Callable[[], Diagnosis]) -> Diagnosis:
 
 
 def _helm() -> Diagnosis:
-    engine = helm.locate()
-    return Diagnosis("helm", True, engine.version, f"{engine.kind} {engine.path}")
+    with libhelm.HelmLibrary() as library:
+        engine = helm.locate(library)
+    kind = "libhelm" if isinstance(engine, helm.LibHelm) else "program"
+    return Diagnosis("helm", True, engine.version, f"{kind} {engine.path}")
 
 
 def _kustomize() -> Diagnosis:
     found = kustomize.locate()
-    return Diagnosis("kustomize", True, kustomize.version(found), " ".join(found.command))
+    return Diagnosis("kustomize", True, found.version.take(), " ".join(found.command))
 
 
 def _sops() -> Diagnosis:

@@ -15,12 +15,15 @@ from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SEALED_SUFFIX, SOPS_FILE
+from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.programs.session import Programs
 from kasmgen.project import config
 from kasmgen.project.config import Environment, FluxInput
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git, publish
-from kasmgen.secrets import key_pool, plan, supplied
+from kasmgen.secrets import plan, supplied
 from kasmgen.secrets import sops_config as secrets_sops_config
+from kasmgen.secrets.key_pool import KeyPool
 from kasmgen.secrets.supplied import Supplied
 from kasmgen.yaml.documents import Yaml
 
@@ -48,19 +51,26 @@ class AddRequest:
     git_url: str = ""
 
 
-def run(start: Path, request: AddRequest, options: Options, progress: build.Progress = lambda _: None) -> Outcome:
+def run(
+    start: Path,
+    request: AddRequest,
+    options: Options,
+    helm: HelmLibrary,
+    progress: build.Progress = lambda _: None,
+) -> Outcome:
     """Add the environment. Raises InputError that names the option for everything that is not right."""
     workspace = change.open_workspace(start, options)
     _check_name(workspace, request.name)
     inputs = supplied_values.named(request.value_files, request.sets)
-    with inputs, render.session(workspace.root) as run_, key_pool.key_maker() as (order, take):
+    with inputs, render.session(workspace.root, helm) as run_:
         loaded = run_.chart(workspace.project.chart)
         environment, passed = _environment(run_, loaded, workspace, request)
         sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
         planned = build.with_environment(workspace, EnvironmentFiles(environment), sops_config)
+        keys = KeyPool(run_.ahead)
         for key_type in build.key_types(loaded, workspace.project, environment):
-            order(key_type)
-        sources = change.sources(take)
+            keys.order(key_type)
+        sources = change.sources(keys.take)
         result = build.build(
             run_,
             planned,
@@ -76,7 +86,7 @@ def run(start: Path, request: AddRequest, options: Options, progress: build.Prog
         SOPS_FILE: sops_config,
         f"{environment.directory}/{ENVIRONMENT_FILE}": config.environment_text(environment).encode(),
     }
-    return _publish(workspace, environment, tree, result, passed, options)
+    return _publish(workspace, environment, tree, result, passed, options, run_.programs)
 
 
 def _check_name(workspace: Workspace, name: str) -> None:
@@ -215,6 +225,7 @@ def _publish(
     result: build.Built,
     passed: Supplied,
     options: Options,
+    programs: Programs,
 ) -> Outcome:
     name = environment.name
     changes = publish.plan(workspace.root, tree, force=options.force)
@@ -245,7 +256,7 @@ def _publish(
         + ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
     )
     title = f"Add environment {name}"
-    text = change.message(options, title, body, result.chart, sealed=True)
+    text = change.message(options, title, body, result.chart, programs, sealed=True)
     done = publish.publish(
         workspace.repo,
         workspace.root,

@@ -13,6 +13,7 @@ from kasmgen.commands.init import bootstrap_step
 from kasmgen.commands.render import select
 from kasmgen.delivery import flux as delivery_flux
 from kasmgen.layout.annotations import DNS_NAMES
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project.workspace import EnvironmentFiles, Workspace, load
 from kasmgen.secrets import certificates as secrets_certificates
 from kasmgen.secrets import sops_config
@@ -54,7 +55,7 @@ def run(start: Path, names: Sequence[str], now: datetime | None = None) -> list[
     """The environments `names`, or all of them."""
     workspace = load(start)
     selected = select(workspace, names)
-    with render.session(workspace.root) as run_:
+    with HelmLibrary() as helm, render.session(workspace.root, helm) as run_:
         return [_show(run_, workspace, workspace.environments[name], now or datetime.now(UTC)) for name in selected]
 
 

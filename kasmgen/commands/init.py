@@ -22,6 +22,7 @@ from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
 from kasmgen.overlay import base as overlay_base
 from kasmgen.programs import age as programs_age
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import config
 from kasmgen.project.config import ChartRef, Project
 from kasmgen.project.workspace import read_bytes, read_text
@@ -44,7 +45,7 @@ class InitRequest:
     generate_key: bool = False
 
 
-def run(request: InitRequest, options: Options) -> Outcome:
+def run(request: InitRequest, options: Options, helm: HelmLibrary) -> Outcome:
     """Make the project. Where there is one already, say so and change nothing."""
     root = request.directory.absolute()
     if root.is_dir():
@@ -60,7 +61,7 @@ def run(request: InitRequest, options: Options) -> Outcome:
         recipients.append(key[0])
     repo, made = _repository(root, options)
     try:
-        return _publish(repo, root, request, project, recipients, key, options)
+        return _publish(repo, root, request, project, recipients, key, options, helm)
     except BaseException:
         made.undo()
         raise
@@ -145,12 +146,13 @@ def _publish(
     recipients: Sequence[str],
     key: tuple[str, Secret] | None,
     options: Options,
+    helm: HelmLibrary,
 ) -> Outcome:
     root = root.resolve()
     project = replace(project, chart=ChartRef(_source(request.chart, root)))
     if repo is not None:
         change.check(repo, options)
-    with supplied_values.named(request.value_files, request.sets), render.session(root) as run:
+    with supplied_values.named(request.value_files, request.sets), render.session(root, helm) as run:
         loaded = run.chart(project.chart)
         _refuse_secrets(run, loaded, project, request)
         base = render.render_base(run, loaded, project)
@@ -164,7 +166,7 @@ def _publish(
     }
     changes = publish.plan(root, tree, prune=["base"], force=options.force)
     title = f"Set up {project.release} from {loaded.chart}"
-    text = change.message(options, title, "", loaded.chart, sealed=False)
+    text = change.message(options, title, "", loaded.chart, run.programs, sealed=False)
     notes = tuple(f"base: {note}" for note in base.notes)
     reports = _outside(project.chart.source, root, repo)
     if repo is not None:

@@ -15,10 +15,11 @@ from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
 from kasmgen.overlay import files_read
+from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.programs.session import Programs
 from kasmgen.project.config import ChartRef
 from kasmgen.project.workspace import Workspace, load, read_text
 from kasmgen.repository import git, objects, publish
-from kasmgen.secrets import key_pool
 from kasmgen.yaml import roundtrip
 
 
@@ -26,6 +27,7 @@ def run(
     start: Path,
     names: Sequence[str],
     options: Options,
+    helm: HelmLibrary,
     *,
     check: bool = False,
     accept_chart: bool = False,
@@ -38,19 +40,18 @@ def run(
     """
     workspace = load(start) if check else change.open_workspace(start, options)
     selected = select(workspace, names)
-    with render.session(workspace.root) as run_, key_pool.key_maker() as (_, take):
+    with render.session(workspace.root, helm) as run_:
+        sources = change.sources()
         if accept_chart:
             workspace = _unlocked(workspace)
-        result = build.build(
-            run_, workspace, selected, change.sources(take), change.committed_paths(workspace), progress=progress
-        )
+        result = build.build(run_, workspace, selected, sources, change.committed_paths(workspace), progress=progress)
         base_changed = bool(publish.plan(workspace.root, result.base, prune=["base"], force=options.force))
         rest = [name for name in workspace.environments if name not in selected]
         if base_changed and rest:
             # The other overlays stand on the same base: left alone they would build something else.
             selected = list(workspace.environments)
             result = build.build(
-                run_, workspace, selected, change.sources(take), change.committed_paths(workspace), progress=progress
+                run_, workspace, selected, sources, change.committed_paths(workspace), progress=progress
             )
     tree = result.tree
     if accept_chart:
@@ -76,7 +77,7 @@ def run(
     change.check_paths(workspace.repo, workspace.root, [*changes.paths, *also], options)
     if options.dry_run:
         return Outcome(f"would change {_count(len(lines), 'file')}", None, lines, reports, notes, dry_run=True)
-    done = _publish(workspace, selected, changes, also, result, options)
+    done = _publish(workspace, selected, changes, also, result, options, run_.programs)
     return Outcome(
         f"{_count(len(lines), 'file')} brought in line", done.commit, lines, reports, notes, files=done.files
     )
@@ -170,11 +171,12 @@ def _publish(
     also: Sequence[str],
     result: build.Built,
     options: Options,
+    programs: Programs,
 ) -> publish.Published:
     which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"
     sealed = any(path.endswith(paths.SEALED_SUFFIX) for path in changes.paths)
     title = f"Render {which}" if names else "Render the base"
-    text = change.message(options, title, "", result.chart, sealed=sealed)
+    text = change.message(options, title, "", result.chart, programs, sealed=sealed)
     return publish.publish(
         workspace.repo,
         workspace.root,

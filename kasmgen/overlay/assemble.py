@@ -146,7 +146,7 @@ def _entries(
 def _build(job: Job, environment: Environment, files: Mapping[str, bytes]) -> dict[ResourceId, Object]:
     root = job.run.directory / "build"
     scratch.write_tree(root, files)
-    return verify.build(root, environment.directory, job.run.cache)
+    return verify.build(job.run.programs.kustomize, root, environment.directory, job.run.cache)
 
 
 def _kustomization(
@@ -164,4 +164,4 @@ def _kustomization(
     root = job.run.work_tree_copy(job.workspace) / job.workspace.prefix
     planned = {**job.base_files, **own, **secrets, path: text.encode()}
     scratch.write_tree(root, planned)
-    return text, verify.demand_builds(root, environment.directory, job.run.cache)
+    return text, verify.demand_builds(job.run.programs.kustomize, root, environment.directory, job.run.cache)

@@ -11,13 +11,14 @@ from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths
 from kasmgen.overlay import kustomize_limits
 from kasmgen.programs import kustomize
+from kasmgen.programs.kustomize import Kustomize
 from kasmgen.repository.scratch import write_tree
 from kasmgen.yaml.cache import ParseCache
 
 
-def build(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+def build(program: Kustomize, root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
     """What kustomize makes of a directory below `root`, by identity."""
-    text = kustomize.build_text(kustomize.locate(), root / directory)
+    text = kustomize.build_text(program, root / directory)
     return by_id(document.value for document in cache.load_stream(text, f"the build of {directory}"))
 
 
@@ -61,7 +62,13 @@ def demand_exact(where: str, want: Mapping[ResourceId, Object], got: Mapping[Res
     )
 
 
-def prove_base(root: Path, files: Mapping[str, bytes], want: Mapping[ResourceId, Object], cache: ParseCache) -> None:
+def prove_base(
+    program: Kustomize,
+    root: Path,
+    files: Mapping[str, bytes],
+    want: Mapping[ResourceId, Object],
+    cache: ParseCache,
+) -> None:
     """Write the files of a base below `root` and build it, where no environment that stands on it is built.
 
     Raises InputError that names what kustomize cannot carry, KasmgenError if the build is not `want`.
@@ -69,13 +76,13 @@ def prove_base(root: Path, files: Mapping[str, bytes], want: Mapping[ResourceId,
     where = "the base"
     demand_carried(where, [place for obj in want.values() for place in kustomize_limits.find(obj)])
     write_tree(root, files)
-    demand_exact(where, want, build(root, paths.BASE, cache))
+    demand_exact(where, want, build(program, root, paths.BASE, cache))
 
 
-def demand_builds(root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+def demand_builds(program: Kustomize, root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
     """As `build`, but InputError if the overlay does not build with what people have in it."""
     try:
-        return build(root, directory, cache)
+        return build(program, root, directory, cache)
     except ToolError as error:
         raise InputError(
             f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",

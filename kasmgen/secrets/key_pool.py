@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 
+from kasmgen.concurrency import Ahead
 from kasmgen.secrets import certificates
 
 
-@contextmanager
-def key_maker() -> Iterator[tuple[Callable[[str], None], Callable[[str], certificates.PrivateKey]]]:
-    """Private keys made ahead in threads: (order one of a type, take one of a type).
+class KeyPool:
+    """Private keys that are made ahead, as long as `ahead` is open.
 
     An RSA key of 4096 bits takes longer than everything else together, and is made
     outside of Python's lock.
     """
-    waiting: dict[str, list[Future[certificates.PrivateKey]]] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
 
-        def order(key_type: str) -> None:
-            waiting.setdefault(key_type, []).append(pool.submit(certificates.new_key, key_type))
+    def __init__(self, ahead: Ahead) -> None:
+        self._ahead = ahead
+        self._waiting: dict[str, list[Future[certificates.PrivateKey]]] = {}
 
-        def take(key_type: str) -> certificates.PrivateKey:
-            ready = waiting.get(key_type)
-            return ready.pop(0).result() if ready else certificates.new_key(key_type)
+    def order(self, key_type: str) -> None:
+        """Have a key of this type made."""
+        self._waiting.setdefault(key_type, []).append(self._ahead.start(certificates.new_key, key_type))
 
-        yield order, take
+    def take(self, key_type: str) -> certificates.PrivateKey:
+        """A key of this type: one that was ordered, or a new one."""
+        ready = self._waiting.get(key_type)
+        return ready.pop(0).result() if ready else certificates.new_key(key_type)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.annotations import INPUTS, REVISION
 from kasmgen.programs import sops
-from kasmgen.secrets import certificates, sealed_file, sops_config
 from kasmgen.secrets import plan as secrets_plan
+from kasmgen.secrets import sealed_file, sops_config
 from kasmgen.secrets.plan import Plan, Sources
 from kasmgen.yaml import edit
-
-Keys = Mapping[str, "Future[certificates.PrivateKey]"]
 
 
 def seal(
@@ -103,8 +100,3 @@ def _current(path: str, content: bytes, plans: Sequence[Plan]) -> bytes:
     if seen.annotations.get(REVISION) == revision:
         return content
     return sealed_file.with_annotations(content, {REVISION: revision})
-
-
-def key_source(pool: Callable[[str], Future[certificates.PrivateKey]]) -> Callable[[str], certificates.PrivateKey]:
-    """A source of private keys that are being made elsewhere already."""
-    return lambda key_type: pool(key_type).result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Chart, Object, Render, ResourceId
 from kasmgen.overlay import kustomize_limits
 from kasmgen.programs import helm
+from kasmgen.programs.libhelm import HelmLibrary
 from tests.overlay.test_patch_kustomize import must_be_exact
 
 pytestmark = pytest.mark.tool
@@ -26,6 +28,15 @@ NASTY = Path(__file__).parent.parent / "charts" / "nasty"
 TOKEN = {"token": "given"}
 
 pytest.importorskip("helm_python")
+
+
+LIBRARY = HelmLibrary()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def opened() -> Iterator[None]:
+    with LIBRARY:
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +48,7 @@ def rendered(values: dict[str, Any], namespace: str = "kasm") -> Render:
     """A render of a copy of its own, so that no render can lean on an earlier one."""
     with tempfile.TemporaryDirectory() as directory:
         chart = sources_directory.snapshot(NASTY, Path(directory) / "chart")
-        texts = helm.render(helm.locate(), chart, {**TOKEN, **values}, "nasty", namespace)
+        texts = helm.render(helm.locate(LIBRARY), chart, {**TOKEN, **values}, "nasty", namespace)
     return normalise.normalise(texts, namespace)
 
 
@@ -60,19 +71,19 @@ def find(render: Render, kind: str, name: str, namespace: str = "kasm", group: s
 
 def test_its_own_defaults_do_not_satisfy_its_schema(chart: Chart) -> None:
     with pytest.raises(InputError, match="token"):
-        helm.render(helm.locate(), chart, {}, "nasty", "kasm")
+        helm.render(helm.locate(LIBRARY), chart, {}, "nasty", "kasm")
 
 
 def test_a_relaxed_schema_lets_its_defaults_render_and_still_refuses_nonsense(tmp_path: Path) -> None:
     copy = sources_directory.snapshot(NASTY, tmp_path / "chart")
     assert sources_directory.rewrite_schemas(copy, values_schema.relax)
-    assert helm.render(helm.locate(), copy, {}, "nasty", "kasm")
+    assert helm.render(helm.locate(LIBRARY), copy, {}, "nasty", "kasm")
     with pytest.raises(InputError, match="storage"):
-        helm.render(helm.locate(), copy, {"storage": "tape"}, "nasty", "kasm")
+        helm.render(helm.locate(LIBRARY), copy, {"storage": "tape"}, "nasty", "kasm")
 
 
 def test_every_hook_and_every_kind_of_secret_is_in_the_render(chart: Chart) -> None:
-    texts = "\n".join(helm.render(helm.locate(), chart, TOKEN, "nasty", "kasm").values())
+    texts = "\n".join(helm.render(helm.locate(LIBRARY), chart, TOKEN, "nasty", "kasm").values())
     for hook in ("install", "upgrade", "delete", "rollback"):
         for when in ("pre", "post"):
             assert f"helm.sh/hook: {when}-{hook}\n" in texts
@@ -163,7 +174,7 @@ def test_renders_differ_in_secrets_only() -> None:
 def test_a_subchart_that_one_render_leaves_out_is_back_in_the_next(chart: Chart) -> None:
     def templates(enabled: bool) -> list[str]:
         values = {**TOKEN, "nasty-sub": {"enabled": enabled}}
-        return sorted(helm.render(helm.locate(), chart, values, "nasty", "kasm"))
+        return sorted(helm.render(helm.locate(LIBRARY), chart, values, "nasty", "kasm"))
 
     before = templates(True)
     assert templates(False) != before

@@ -23,6 +23,7 @@ from kasmgen.kubernetes.resources import Render
 from kasmgen.overlay import assemble
 from kasmgen.overlay import base as overlay_base
 from kasmgen.programs import kustomize
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project.config import ChartRef, Environment, Project
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git, scratch
@@ -111,7 +112,7 @@ ENVIRONMENT = st.builds(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[render.RenderSession]:
     root = tmp_path_factory.mktemp("exact")
-    with render.session(root) as session:
+    with HelmLibrary() as library, render.session(root, library) as session:
         yield session
 
 

@@ -19,7 +19,8 @@ from kasmgen.chart.sources import directory
 from kasmgen.errors import InputError, ToolError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.programs import helm, libhelm
-from kasmgen.programs.helm import Engine
+from kasmgen.programs.helm import Engine, HelmProgram, LibHelm
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.yaml import documents
 from tests.needs import program
 
@@ -32,24 +33,29 @@ BUILTIN_VALUES = {"global": {"hostname": "kasm.example.com"}}
 
 
 @pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(helm.SETTING, raising=False)
-    helm.locate.cache_clear()
-    yield
-    helm.locate.cache_clear()
 
 
-def library() -> Engine:
-    return Engine("libhelm", "", "")
+@pytest.fixture(scope="module")
+def opened() -> Iterator[HelmLibrary]:
+    with HelmLibrary() as library:
+        yield library
 
 
-def helm_program() -> Engine:
-    return Engine("program", program("helm"), "")
+@pytest.fixture
+def library(opened: HelmLibrary) -> LibHelm:
+    return LibHelm("", "", opened)
 
 
-@pytest.fixture(params=[library, helm_program], ids=["libhelm", "program"])
+@pytest.fixture
+def helm_program() -> HelmProgram:
+    return HelmProgram(program("helm"), "")
+
+
+@pytest.fixture(params=["library", "helm_program"], ids=["libhelm", "program"])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    found: Engine = request.param()
+    found: Engine = request.getfixturevalue(request.param)
     return found
 
 
@@ -90,11 +96,12 @@ def objects(engine: Engine, chart: Chart, values: dict[str, Any]) -> dict[Any, A
     ],
     ids=["small", "large without guac"],
 )
-def test_both_engines_make_the_same_objects_of_the_builtin_chart(tmp_path: Path, values: dict[str, Any]) -> None:
-    other = helm_program()
+def test_both_engines_make_the_same_objects_of_the_builtin_chart(
+    library: LibHelm, helm_program: HelmProgram, tmp_path: Path, values: dict[str, Any]
+) -> None:
     chart = directory.snapshot(directory.builtin_path(), tmp_path / "chart")
-    ours = objects(library(), chart, values)
-    assert ours == objects(other, chart, values)
+    ours = objects(library, chart, values)
+    assert ours == objects(helm_program, chart, values)
     assert len(ours) > 20
 
 
@@ -167,7 +174,7 @@ def test_null_takes_a_default_away_and_other_values_are_merged(engine: Engine, t
     assert json.loads(data(engine, make(tmp_path, files), **values)["v"]) == {"a": {"c": [3], "e": "ü ${x}"}}
 
 
-def test_charts_are_told_the_same_by_both_engines(tmp_path: Path) -> None:
+def test_charts_are_told_the_same_by_both_engines(library: LibHelm, helm_program: HelmProgram, tmp_path: Path) -> None:
     told = {
         "kube": ".Capabilities.KubeVersion.Version",
         "api": '.Capabilities.APIVersions.Has "monitoring.coreos.com/v1"',
@@ -180,12 +187,12 @@ def test_charts_are_told_the_same_by_both_engines(tmp_path: Path) -> None:
     }
     lines = "".join(f"  {key}: {{{{ {expression} | quote }}}}\n" for key, expression in told.items())
     chart = make(tmp_path, {"templates/x.yaml": MAP.replace(" {v: %s}", "") % "x" + lines})
-    said = data(library(), chart, n=[1, 2.5, 10**15])
+    said = data(library, chart, n=[1, 2.5, 10**15])
     assert said["kube"] == helm.KUBE_VERSION
     assert json.loads(said["looked"]) == {}
     assert json.loads(said["release"])["Namespace"] == "apps"
     assert said["host"] == "", "a render never asks the network"
-    assert said == data(helm_program(), chart, n=[1, 2.5, 10**15])
+    assert said == data(helm_program, chart, n=[1, 2.5, 10**15])
 
 
 def test_text_that_looks_like_helms_own_marks_stays_inside_its_object(engine: Engine, tmp_path: Path) -> None:
@@ -201,11 +208,11 @@ def test_hooks_and_tests_are_part_of_a_render(engine: Engine, tmp_path: Path) ->
     assert text.count("helm.sh/hook") == 2
 
 
-def test_many_threads_may_render_one_chart_with_different_values(tmp_path: Path) -> None:
+def test_many_threads_may_render_one_chart_with_different_values(library: LibHelm, tmp_path: Path) -> None:
     chart = make(tmp_path, SUBCHARTS)
     flags = [bool(number % 2) for number in range(24)]
     with ThreadPoolExecutor(6) as pool:
-        made = list(pool.map(lambda on: render(library(), chart, idle={"enabled": on}), flags))
+        made = list(pool.map(lambda on: render(library, chart, idle={"enabled": on}), flags))
     assert ["demo/charts/idle/templates/x.yaml" in texts for texts in made] == flags
 
 
@@ -330,7 +337,8 @@ def test_a_chart_that_renders_without_end_is_given_up(
 ) -> None:
     monkeypatch.setattr(helm, "LONGEST", seconds)
     monkeypatch.setattr(libhelm, "MEMORY", memory)
-    libhelm.stop()
+    if isinstance(engine, LibHelm):
+        engine.library.close()
     chart = make(tmp_path / "endless", {"templates/x.yaml": ENDLESS % written})
     with pytest.raises(InputError, match=f"chart demo does not render within {seconds} seconds and . GB of memory"):
         render(engine, chart)
@@ -338,12 +346,12 @@ def test_a_chart_that_renders_without_end_is_given_up(
     assert data(engine, make(tmp_path / "fine", {"templates/x.yaml": MAP % ("x", "z")}), "x") == {"v": "z"}
 
 
-def test_a_process_that_is_killed_leaves_nobody_waiting(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_leaves_nobody_waiting(library: LibHelm, tmp_path: Path) -> None:
     chart = make(tmp_path, {"templates/x.yaml": ENDLESS % ""})
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(render, library(), chart)
+        answer = pool.submit(render, library, chart)
         time.sleep(0.5)
-        libhelm.stop()
+        library.library.close()
         with pytest.raises(InputError, match="does not render"):
             answer.result(timeout=20)
 
@@ -362,7 +370,7 @@ def test_whoever_asks_and_is_gone_leaves_no_render_behind(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "sets", [["l[1]=9"], ["l[4]=x"], ["m.a=x", "m.a=null"], ["l={a,b}", "l[1]=c"], ["l[0].n=1", "l[0].o=2"]]
 )
-def test_set_over_files_is_what_helm_makes_of_both(tmp_path: Path, sets: list[str]) -> None:
+def test_set_over_files_is_what_helm_makes_of_both(library: LibHelm, tmp_path: Path, sets: list[str]) -> None:
     values = tmp_path / "values.yaml"
     values.write_text("l: [1, {n: 0}, 3]\nm: {a: {b: 1}, k: v}\n")
     chart = make(tmp_path, {"templates/x.yaml": MAP % ("x", "{{ toJson .Values | quote }}")})
@@ -370,44 +378,64 @@ def test_set_over_files_is_what_helm_makes_of_both(tmp_path: Path, sets: list[st
     argv = [program("helm"), "template", "x", chart.path, "--values", str(values)]
     done = subprocess.run([*argv, *(w for s in sets for w in ("--set", s))], capture_output=True, check=True)
     theirs = [document.value for document in documents.load_all(done.stdout.decode(), "helm")]
-    assert json.loads(theirs[0]["data"]["v"]) == json.loads(data(library(), chart, **ours)["v"])
+    assert json.loads(theirs[0]["data"]["v"]) == json.loads(data(library, chart, **ours)["v"])
 
 
 # --- which engine ---------------------------------------------------------------------------
 
 
-def test_libhelm_is_taken_where_it_is_installed() -> None:
-    assert helm.locate().kind == "libhelm"
-    assert str(helm.locate()).startswith("libhelm v")
+def test_libhelm_is_taken_where_it_is_installed(opened: HelmLibrary) -> None:
+    assert isinstance(helm.locate(opened), LibHelm)
+    assert str(helm.locate(opened)).startswith("libhelm v")
 
 
-def test_the_setting_chooses_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_process_ends_with_the_context_and_in_the_error_case_too() -> None:
+    with pytest.raises(RuntimeError), libhelm.loading() as library:
+        running = library.process()
+        assert running.greeting.result(timeout=60)["version"]
+        assert library.process() is running
+        raise RuntimeError
+    assert running.ended
+    with pytest.raises(libhelm.EndedError):
+        running.ask({}).result(timeout=60)
+
+
+def test_a_setting_that_names_a_program_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(libhelm, "HelmProcess", lambda: started.append(1))
+    monkeypatch.setenv(helm.SETTING, program("helm"))
+    with libhelm.loading() as library:
+        assert isinstance(helm.locate(library), HelmProgram)
+    assert started == []
+
+
+def test_the_setting_chooses_the_program(opened: HelmLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     path = program("helm")
     monkeypatch.setenv(helm.SETTING, path)
-    found = helm.locate()
-    assert (found.kind, found.path) == ("program", path)
-    assert str(helm.locate()) == f"helm {found.version}"
+    found = helm.locate(opened)
+    assert found == HelmProgram(path, found.version)
+    assert str(found) == f"helm {found.version}"
 
 
-def test_a_setting_that_points_to_nothing_is_a_tool_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_that_points_to_nothing_is_a_tool_error(opened: HelmLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(helm.SETTING, "/nowhere/helm")
     with pytest.raises(ToolError, match="there is no program /nowhere/helm"):
-        helm.locate()
+        helm.locate(opened)
 
 
 @pytest.mark.parametrize(("version", "fits"), [("v3.13.9", False), ("v3.14.0", True), ("v2.17.0", False), ("?", False)])
 def test_a_program_that_is_too_old_is_a_tool_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, fits: bool
+    opened: HelmLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, fits: bool
 ) -> None:
     fake = tmp_path / "helm"
     fake.write_text(f"#!/bin/sh\nprintf '%s' '{version}'\n")
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv(helm.SETTING, str(fake))
     if fits:
-        assert helm.locate().version == version
+        assert helm.locate(opened).version == version
     else:
         with pytest.raises(ToolError, match=r"at least 3\.14 is needed"):
-            helm.locate()
+            helm.locate(opened)
 
 
 def test_the_values_reach_the_program_by_standard_input_only(tmp_path: Path) -> None:
@@ -416,6 +444,6 @@ def test_the_values_reach_the_program_by_standard_input_only(tmp_path: Path) -> 
     spy.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {log}\nenv >> {log}\nexec {real} "$@"\n')
     spy.chmod(0o755)
     chart = make(tmp_path, {"templates/x.yaml": MAP % ("x", "{{ .Values.password | quote }}")})
-    assert data(Engine("program", str(spy), ""), chart, password="marker-of-the-test") == {"v": "marker-of-the-test"}
+    assert data(HelmProgram(str(spy), ""), chart, password="marker-of-the-test") == {"v": "marker-of-the-test"}
     assert "marker-of-the-test" not in log.read_text()
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"marker-of-the-test" in p.read_bytes()]

@@ -6,7 +6,6 @@ import base64
 import json
 import logging
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -490,8 +489,7 @@ def test_the_version_is_asked_without_the_network(tool: Sops, tmp_path: Path, mo
     spy = script(tmp_path / "sops", f'#!/bin/sh\necho "$@" >> {record}\nexec "{tool.path}" "$@"\n')
     monkeypatch.setenv(sops.SETTING, str(spy))
     assert sops.locate().version == tool.version
-    assert sops.locate() == sops.locate()
-    assert record.read_text() == "--disable-version-check --version\n", "asked once"
+    assert record.read_text() == "--disable-version-check --version\n"
 
 
 # --- nothing leaks ---------------------------------------------------------
@@ -522,9 +520,6 @@ def watched(tool: Sops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.setenv("TMPDIR", str(tmp))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv(sops.SETTING, str(spy))
-    sops.locate()
-    shutil.rmtree(record)
-    record.mkdir()
     return record
 
 
@@ -540,6 +535,7 @@ def test_a_secret_goes_into_sops_by_standard_input_and_nowhere_else(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     spied = sops.locate()
+    asked = set(watched.iterdir())
     manifest = sealed_file.manifest("a", "b", "Opaque", {"password": Secret(MARKER), "x": Secret(f"a{MARKER}")})
     sops.encrypt_many(spied, {PATH: manifest, PATH.replace("kasm", "k2"): manifest}, config=config)
     content = sops.encrypt(spied, manifest, path=PATH, config=config)
@@ -548,7 +544,7 @@ def test_a_secret_goes_into_sops_by_standard_input_and_nowhere_else(
     more = sealed_file.data_json({**data, "y": Secret(MARKER + "2")})
     sops.set_values(spied, content, ["data"], more, name=PATH, config=config)
 
-    calls = sorted(watched.iterdir())
+    calls = sorted(set(watched.iterdir()) - asked)
     assert len(calls) == 5
     stdins = [(call / "stdin").read_bytes() for call in calls]
     assert sum(base64.b64encode(MARKER.encode())[:-4] in stdin for stdin in stdins) == 4, "the watch is awake"
