@@ -13,7 +13,8 @@ import click
 
 from kasmgen import errors
 from kasmgen.check import table
-from kasmgen.cli import PROGRAM, cli
+from kasmgen.cli.group import Deferred, root
+from kasmgen.cli.options import PROGRAM
 
 HERE = Path(__file__).parent
 
@@ -32,6 +33,8 @@ CODES = """\
 
 def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command below and with `command`, depth first, by name."""
+    if isinstance(command, Deferred):
+        command = command.load()
     yield path, command
     if isinstance(command, click.Group):
         for name in sorted(command.commands):
@@ -41,7 +44,7 @@ def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tu
 def reference() -> str:
     """docs/reference.md."""
     parts = [HEAD]
-    for path, command in commands(cli, (PROGRAM,)):
+    for path, command in commands(root, (PROGRAM,)):
         context = click.Context(command, info_name=" ".join(path), terminal_width=100, max_content_width=100)
         text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
         parts.append(f"## {' '.join(path)}\n\n```text\n{text}\n```\n")

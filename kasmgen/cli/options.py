@@ -1,11 +1,10 @@
-"""Options that several commands share."""
+"""The classes of commands, and options that several commands share."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -13,7 +12,16 @@ from click.core import ParameterSource
 from kasmgen.cli.output import OutputSettings, log_to_stderr
 from kasmgen.errors import InputError, KasmgenError
 
-Function = Callable[..., Any]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kasmgen.commands.change import Options
+
+PROGRAM = "kasmgen"
+
+Function = TypeVar("Function", bound=Callable[..., object])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Command(click.Command):
@@ -22,7 +30,7 @@ class Command(click.Command):
     It mostly comes of a variable that the shell does not have.
     """
 
-    def invoke(self, context: click.Context) -> Any:
+    def invoke(self, context: click.Context) -> object:
         """Run the command. Raises InputError that names the first option or argument given as an empty text."""
         for parameter in self.params:
             name = parameter.name or ""
@@ -47,11 +55,11 @@ def _empty(parameter: click.Parameter) -> InputError:
     )
 
 
-def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+def _set(name: str) -> Callable[[click.Context, click.Parameter, object], None]:
     """A callback that puts a global option into the settings, wherever on the line it stood."""
 
-    def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        settings: OutputSettings = context.ensure_object(OutputSettings)
+    def callback(context: click.Context, parameter: click.Parameter, value: object) -> None:
+        settings = context.ensure_object(OutputSettings)
         if value == "":
             raise _empty(parameter)
         if value not in (None, False, 0):
@@ -113,45 +121,48 @@ def output_option(function: Function) -> Function:
     )(function)
 
 
-def changing(function: Function) -> Function:
-    """The options of commands that change the repository, handed on as one value."""
+def changing(function: Callable[Concatenate[Options, P], R]) -> Callable[..., R]:
+    """The options of commands that change the repository, handed on as one value: the first argument."""
 
+    @click.option("--dry-run", is_flag=True, help="Say what would change and write nothing.")
+    @click.option("--no-commit", is_flag=True, help="Write the files and leave the commit to you.")
+    @click.option("--branch", metavar="NAME", help="Commit on a new branch NAME.")
+    @click.option("-m", "--message", metavar="TEXT", help="The commit's message; trailers are added.")
+    @click.option("--push", is_flag=True, help="Push the branch after the commit.")
+    @click.option("--force", is_flag=True, help="Overwrite generated files that were edited.")
     @functools.wraps(function)
     def collected(
-        *args: Any,
         dry_run: bool,
         no_commit: bool,
         branch: str | None,
         message: str | None,
         push: bool,
         force: bool,
-        **kwargs: Any,
-    ) -> Any:
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
         from kasmgen.commands.change import Options
 
         if message is not None and not message.strip():
             raise InputError("--message: the message is empty", hint="leave --message out to have one written")
         if no_commit and (branch or push or message):
             raise InputError("--no-commit does not go with --branch, --message or --push")
-        options = Options(dry_run, not no_commit, branch, message, push, force)
-        return function(*args, options=options, **kwargs)
+        return function(Options(dry_run, not no_commit, branch, message, push, force), *args, **kwargs)
 
-    options = (
-        click.option("--dry-run", is_flag=True, help="Say what would change and write nothing."),
-        click.option("--no-commit", is_flag=True, help="Write the files and leave the commit to you."),
-        click.option("--branch", metavar="NAME", help="Commit on a new branch NAME."),
-        click.option("-m", "--message", metavar="TEXT", help="The commit's message; trailers are added."),
-        click.option("--push", is_flag=True, help="Push the branch after the commit."),
-        click.option("--force", is_flag=True, help="Overwrite generated files that were edited."),
-    )
-    wrapped: Function = collected
-    for option in reversed(options):
-        wrapped = option(wrapped)
-    return wrapped
+    return collected
+
+
+def count_environments(start: Path) -> int:
+    """How many environments the project at or above `start` has."""
+    from kasmgen.project import workspace
+
+    return len(workspace.environment_names(workspace.find_root(start)))
 
 
 def complete_environment(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Names of environments that begin so, for the shell's completion."""
+    from pathlib import Path
+
     from kasmgen.project import workspace
 
     try:

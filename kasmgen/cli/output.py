@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING
+
+import click
 
 from kasmgen.errors import KasmgenError
 from kasmgen.safe_text import escaped_lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from kasmgen.commands.change import Outcome
 
 _WORD_START = re.compile("_([a-z])")
@@ -36,7 +38,7 @@ class OutputSettings:
         return not self.no_color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def console(settings: OutputSettings, *, stderr: bool = True) -> Any:
+def console(settings: OutputSettings, *, stderr: bool = True) -> Console:
     """A rich console on stderr (for people) or stdout (for results)."""
     from rich.console import Console
 
@@ -62,16 +64,32 @@ def out(text: str) -> None:
 
 def out_json(value: object) -> None:
     """A result as JSON."""
+    # Imported here, as all that `--help` has no use for.
+    import json
+
     out(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
 
 
-def camel_case(value: object) -> object:
-    """A result with keys as JSON has them: `not_after` becomes `notAfter`."""
-    if isinstance(value, dict):
-        return {_WORD_START.sub(lambda m: m[1].upper(), key): camel_case(item) for key, item in value.items()}
+def out_records(value: object) -> None:
+    """A dataclass, or a list of them, as JSON, with keys as JSON has them: `not_after` becomes `notAfter`."""
+    out_json(_plain(value))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return {_WORD_START.sub(lambda m: m[1].upper(), f.name): _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, (list, tuple)):
-        return [camel_case(item) for item in value]
+        return [_plain(item) for item in value]
     return value
+
+
+def out_paged(text: str, *, colour: bool, pager: bool) -> None:
+    """A long result: on a terminal in a pager, unless `pager` is False."""
+    if not (pager and sys.stdout.isatty()):
+        out(text.rstrip("\n"))
+        return
+    os.environ.setdefault("LESS", "FRX")
+    click.echo_via_pager(text, color=colour)
 
 
 def out_bytes(value: bytes) -> None:
@@ -146,10 +164,15 @@ def outcome(settings: OutputSettings, done: Outcome, output: str) -> None:
         from kasmgen.review.formats import words
 
         say(settings, f"committed {done.commit[:12]}: {words.count(done.files, 'file')}", "dim")
-    if done.next_steps and not settings.quiet:
+    next_steps(settings, done.next_steps)
+
+
+def next_steps(settings: OutputSettings, steps: Sequence[str]) -> None:
+    """What people do now."""
+    if steps:
         say(settings, "next:")
-        for step in done.next_steps:
-            say(settings, f"  {step}")
+    for step in steps:
+        say(settings, f"  {step}")
 
 
 @contextmanager
@@ -173,6 +196,8 @@ def progress(settings: OutputSettings, what: str, total: int) -> Iterator[Callab
 def log_to_stderr(settings: OutputSettings) -> None:
     """With -vv, every program that is started is shown. Secrets are never on a command line."""
     if settings.verbose > 1:
+        import logging
+
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger = logging.getLogger("kasmgen")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from kasmgen import __version__
@@ -23,10 +23,6 @@ class Diagnosis:
     version: str = ""
     where: str = ""
     problem: str = ""
-
-    def as_json(self) -> dict[str, object]:
-        """The same as plain values."""
-        return asdict(self)
 
 
 def run(start: Path) -> list[Diagnosis]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,10 +45,6 @@ class Shown:
     flux: str
     upstream_auth: str
     manual_steps: tuple[str, ...]
-
-    def as_json(self) -> dict[str, object]:
-        """The same as plain values."""
-        return asdict(self)
 
 
 def run(start: Path, names: Sequence[str], now: datetime | None = None) -> list[Shown]:

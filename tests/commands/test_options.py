@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from kasmgen import cli
+from kasmgen.cli import group
 from kasmgen.programs import kustomize
 from tests.machine import Machine, copy_machine
 
@@ -44,6 +44,8 @@ def refused(machine: Machine, code: int, *arguments: str, **kwargs: Any) -> str:
 
 
 def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, group.Deferred):
+        command = command.load()
     yield path, command
     if isinstance(command, click.Group):
         for name, below in command.commands.items():
@@ -52,7 +54,7 @@ def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tu
 
 def _empty_texts() -> Iterator[tuple[list[str], str]]:
     """Every command with each option and argument that takes any text, given as an empty one."""
-    for path, command in _commands(cli.cli):
+    for path, command in _commands(group.root):
         for item in command.params:
             if isinstance(item.type, click.types.StringParamType | click.Path):
                 words = [
@@ -83,7 +85,7 @@ def test_the_table_of_texts_has_every_option_that_decides_where_an_environment_g
 def test_an_empty_text_is_not_an_option_that_was_left_out(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.run(arguments) == 2
+    assert group.run(arguments) == 2
     error = capsys.readouterr().err
     assert f"error: {said}: is empty" in error
     assert "next: give it a value or leave it out" in error
