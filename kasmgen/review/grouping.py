@@ -10,8 +10,8 @@ from typing import Literal
 
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.review.changes import SEVERITIES, ObjectChange, Risk, Severity
-from kasmgen.review.mask import SECTIONS
 from kasmgen.review.secret_changes import public_part
+from kasmgen.secrets.sealed_file import SECTIONS
 from kasmgen.yaml.documents import Yaml
 
 State = Literal["changed", "same", "added", "removed", "failed"]

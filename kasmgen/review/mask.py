@@ -5,27 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 from kasmgen.kubernetes.resources import Object, Secret
+from kasmgen.secrets.sealed_file import SECTIONS, is_sealed_value
 from kasmgen.yaml.documents import Yaml
 
-SECTIONS = ("data", "stringData")
 MASK = "(hidden)"
 SHORTEST = 6
 """Characters that a value needs to be masked elsewhere; shorter ones occur by chance."""
 
 _SHORTEST_LINE = 16
-_SEALED = re.compile(r"ENC\[AES256_GCM,data:[^\]]*\]")
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CREDENTIALS = frozenset(("password", "auth", "token", "identitytoken", "registrytoken"))
-
-
-def is_sealed_value(value: Yaml) -> bool:
-    """Whether it is what sops leaves of a value: ciphertext, or the empty text that it keeps."""
-    return isinstance(value, str) and (value == "" or _SEALED.fullmatch(value) is not None)
 
 
 def is_sealed(obj: Object | None) -> bool:

@@ -8,8 +8,9 @@ from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Object
 from kasmgen.layout.annotations import DNS_NAMES, FINGERPRINT, ISSUED_BY, NOT_AFTER, NOT_BEFORE
 from kasmgen.review.changes import CertificateFacts, KeyState, SecretChange
-from kasmgen.review.mask import SECTIONS, clear_values, is_sealed
+from kasmgen.review.mask import clear_values, is_sealed
 from kasmgen.secrets.recipients import of_metadata
+from kasmgen.secrets.sealed_file import SECTIONS
 from kasmgen.yaml.documents import Yaml
 
 

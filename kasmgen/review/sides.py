@@ -20,6 +20,7 @@ from kasmgen.overlay import files_read, verify
 from kasmgen.programs import kustomize
 from kasmgen.programs.kustomize import Kustomize
 from kasmgen.repository.snapshots import Files, T
+from kasmgen.secrets.sealed_file import has_sops_block
 from kasmgen.yaml import aliases
 from kasmgen.yaml.cache import ParseCache
 
@@ -27,7 +28,6 @@ from kasmgen.yaml.cache import ParseCache
 _LITERALS = re.compile(r"literal sources .*", re.DOTALL)
 _NAME = re.compile("[a-z0-9-]+")
 _SECRET = re.compile(rb"""kind["']?[ \t]*:[ \t]*["']?(?:Secret|List|SecretList)\b""")
-_SEALED = re.compile(rb"""^["']?sops["']?[ \t]*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _holds_clear_secret(path: str, content: bytes) -> bool:
     """Whether a Secret may stand there that is not sealed; in a document of its own, it may beside a sealed one."""
     if not path.endswith((".yaml", ".yml", ".json")) or not _SECRET.search(content):
         return False
-    return not _SEALED.search(content) or b"\n---" in content
+    return not has_sops_block(content) or b"\n---" in content
 
 
 def reason(error: KasmgenError) -> str:

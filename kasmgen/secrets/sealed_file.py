@@ -19,8 +19,23 @@ from kasmgen.yaml.documents import Yaml
 
 SECTIONS = ("data", "stringData")
 _BASE64 = "[A-Za-z0-9+/]+={0,2}"
-_ENCRYPTED = re.compile(rf"ENC\[AES256_GCM,data:{_BASE64},iv:{_BASE64},tag:{_BASE64},type:str\]")
-_MAC = re.compile(rf"ENC\[AES256_GCM,data:{_BASE64},iv:{_BASE64},tag:{_BASE64},type:\w+\]")
+_CIPHERTEXT = re.compile(rf"ENC\[AES256_GCM,data:{_BASE64},iv:{_BASE64},tag:{_BASE64},type:(?P<type>\w+)\]")
+_BLOCK = re.compile(rb"""^["']?sops["']?[ \t]*:""", re.MULTILINE)
+
+
+def is_sealed_value(value: object) -> bool:
+    """Whether `value` is what sops leaves of one: ciphertext, or the empty text that it keeps."""
+    return isinstance(value, str) and (value == "" or _CIPHERTEXT.fullmatch(value) is not None)
+
+
+def without_ciphertext(text: str, instead: str) -> str:
+    """`text` with `instead` in the place of every ciphertext in it."""
+    return _CIPHERTEXT.sub(instead, text)
+
+
+def has_sops_block(content: bytes) -> bool:
+    """Whether a document in `content` has `sops:` at its top level, seen without parsing it."""
+    return _BLOCK.search(content) is not None
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,12 @@ def _texts(value: Yaml) -> dict[str, str]:
     return {key: str(item) for key, item in value.items()} if isinstance(value, dict) else {}
 
 
+def _is_sealed_text(value: Yaml) -> bool:
+    """Whether `value` is sealed and was text. A number comes back from sops as a number, which no Secret takes."""
+    found = _CIPHERTEXT.fullmatch(value) if isinstance(value, str) else None
+    return value == "" or (found is not None and found["type"] == "str")
+
+
 def parse(content: bytes, source: str) -> Sealed:
     """What a sealed file says in clear. `source` names it in errors.
 
@@ -85,7 +106,7 @@ def parse(content: bytes, source: str) -> Sealed:
     unsealed: list[str] = []
     for section in SECTIONS:
         for key, value in (document.get(section) or {}).items():
-            if isinstance(value, str) and (value == "" or _ENCRYPTED.fullmatch(value)):
+            if _is_sealed_text(value):
                 ciphertext[key] = value
             else:
                 unsealed.append(key)
@@ -99,7 +120,7 @@ def parse(content: bytes, source: str) -> Sealed:
         ciphertext,
         tuple(unsealed),
         of_metadata(sops),
-        bool(_MAC.fullmatch(str(sops.get("mac") or ""))),
+        bool(_CIPHERTEXT.fullmatch(str(sops.get("mac") or ""))),
         str(sops.get("encrypted_regex") or ""),
         sops.get("mac_only_encrypted") is True,
     )

@@ -141,6 +141,7 @@ SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
         (f"{SECRET}stringData: {{a: 1}}\n", ["KG411"]),
         (f"{SECRET}data: {{}}\n", []),
         (f"{SECRET}data: {{a: '{CIPHER}'}}\n", []),
+        (f"{SECRET}data: {{a: 'ENC[AES256_GCM,data:in clear]'}}\n", ["KG411"]),
         (f"a: 1\n---\n{SECRET}data: {{a: Yg==}}\n", ["KG411"]),
         ('{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"a": "Yg=="}}', ["KG411"]),
         ("kind: List\nitems: [{kind: Secret, metadata: {name: s}, data: {a: Yg==}}]\n", ["KG411"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from typing import Any
 
@@ -80,6 +81,10 @@ def plain(kind: str, name: str, version: str = "v1", namespace: str = "kasm", **
     return {"apiVersion": version, "kind": kind, "metadata": {**metadata, **fields.pop("metadata", {})}, **fields}
 
 
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def sealed(name: str, values: dict[str, str], *, wrapped: str = "k1", **changes: Any) -> Object:
     """A sealed Secret as it stands in a build: `values` stand for the ciphertexts."""
     age = [
@@ -87,7 +92,8 @@ def sealed(name: str, values: dict[str, str], *, wrapped: str = "k1", **changes:
         for recipient in changes.pop("recipients", ("age1alice",))
     ]
     data = {
-        key: f"ENC[AES256_GCM,data:{value},iv:aXY=,tag:dGFn,type:str]" if value else "" for key, value in values.items()
+        key: f"ENC[AES256_GCM,data:{encoded(value)},iv:aXY=,tag:dGFn,type:str]" if value else ""
+        for key, value in values.items()
     }
     return {
         **plain("Secret", name, metadata={"annotations": changes.pop("annotations", {"kasmgen.dev/inputs": "x"})}),

@@ -57,6 +57,23 @@ sops:
 KEYS = ["admin-password", "empty", "user-password"]
 
 
+@pytest.mark.parametrize("value", ["", enc("a"), enc("a").replace("type:str", "type:int")])
+def test_what_sops_leaves_of_a_value_is_known(value: str) -> None:
+    assert sealed_file.is_sealed_value(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, 5, [], {}, "plain", "ENC[]", "ENC[AES256_GCM,data:hunter2]", f"{enc('a')}\n", f"x{enc('a')}"),
+        "ENC[AES256_GCM,data:my password,iv:aXY=,tag:dGFn,type:str]",
+        enc("a").replace(",tag:", ",tag:*"),
+    ],
+)
+def test_what_only_looks_like_ciphertext_is_none(value: object) -> None:
+    assert not sealed_file.is_sealed_value(value)
+
+
 def test_everything_that_stands_in_clear_is_read() -> None:
     file = sealed_file.parse(FILE, "a.sops.yaml")
     assert (file.name, file.namespace, file.type) == ("kasm-secrets", "kasm", "Opaque")

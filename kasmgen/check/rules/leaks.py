@@ -11,12 +11,11 @@ from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
+from kasmgen.secrets.sealed_file import SECTIONS, is_sealed_value
 from kasmgen.yaml import documents as yaml_documents
 
 LARGEST = 16 * 1024 * 1024
 """Bytes; a file that is larger is not looked into."""
-
-_ENCRYPTED = re.compile(r"ENC\[AES256_GCM,data:[^\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,10 @@ def _in_clear(value: object) -> Iterator[tuple[str, str]]:
         return
     metadata = value.get("metadata")
     name = str(metadata.get("name")) if isinstance(metadata, dict) else "?"
-    for section in ("data", "stringData"):
+    for section in SECTIONS:
         values = value.get(section)
         for key, item in values.items() if isinstance(values, dict) else ():
-            if item not in ("", None) and not (isinstance(item, str) and _ENCRYPTED.fullmatch(item)):
+            if item is not None and not is_sealed_value(item):
                 yield name, f"{section}.{key}"
                 return
 

@@ -9,10 +9,10 @@ from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.review.mask import MASK, masker
 from kasmgen.safe_text import escaped, escaped_lines
+from kasmgen.secrets.sealed_file import without_ciphertext
 from kasmgen.yaml.documents import Yaml, dump, load
 
 SEALED = "(sealed)"
-_CIPHERTEXT = re.compile(r"ENC\[AES256_GCM,data:[^\]]*\]")
 _PRINTABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 
@@ -53,7 +53,7 @@ class Cleaner:
 
     def _hide(self, text: str) -> str:
         if "ENC[" in text:
-            text = _CIPHERTEXT.sub(SEALED, text)
+            text = without_ciphertext(text, SEALED)
         return self._mask(text)
 
     def _tree(self, value: Yaml) -> Yaml:

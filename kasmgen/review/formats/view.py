@@ -12,8 +12,8 @@ from kasmgen.review.formats.line_diff import Line, line_diff, one_sided
 from kasmgen.review.formats.masked_text import Cleaner
 from kasmgen.review.formats.shorten import shorten, shorten_pair
 from kasmgen.review.grouping import Report, ReportEntry, ReviewedEnvironment, State
-from kasmgen.review.mask import SECTIONS
 from kasmgen.review.secret_changes import public_part
+from kasmgen.secrets.sealed_file import SECTIONS
 from kasmgen.yaml.documents import Yaml
 
 _LONGEST_REASON = 600
