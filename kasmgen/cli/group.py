@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
 from collections.abc import Callable, Sequence
 
@@ -98,6 +99,8 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with a code of the table."""
+    # A core dump holds the memory, passwords and private keys in it. Programs that are started inherit the limit.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Nearly all that a run makes is needed to its end: to look for garbage often is to find none.
     gc.set_threshold(50_000, 20, 20)
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
