@@ -54,7 +54,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(shown, str(page + 1) if page * PAGE < len(self.server.notes) else "")
 
     def do_POST(self) -> None:
-        assert self.path == "/projects/7/merge_requests/3/notes"
+        if self.path != "/projects/7/merge_requests/3/notes":
+            self.send_error(404)
+            return
         self.server.notes.append({"id": len(self.server.notes), "body": self._body()})
         self._answer({})
 
@@ -72,12 +74,12 @@ def server() -> Iterator[Notes]:
         server.shutdown()
 
 
-def comment(place: Path, server: Notes, text: str, **extra: str) -> None:
+def comment(place: Path, server: Notes, text: str, **extra: str) -> subprocess.CompletedProcess[str]:
     job = documents.load(ci_pipelines.gitlab(".", entry=False)[ci_pipelines.GITLAB_FILE].decode())["kasmgen"]
     script = next(step for step in job["script"] if "KASMGEN_TOKEN" in step)
     (place / "kasmgen.md").write_text(text)
-    (place / "python").unlink(missing_ok=True)
-    (place / "python").symlink_to(sys.executable)
+    (place / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (place / "python").chmod(0o755)
     said = {
         "PATH": f"{place}{os.pathsep}{os.environ['PATH']}",
         "CI_MERGE_REQUEST_IID": "3",
@@ -86,12 +88,13 @@ def comment(place: Path, server: Notes, text: str, **extra: str) -> None:
         "KASMGEN_TOKEN": "token",
         **extra,
     }
-    subprocess.run(["sh", "-eu", "-c", script], cwd=place, env=said, check=True, timeout=60)
+    command = ["sh", "-eu", "-c", script]
+    return subprocess.run(command, cwd=place, env=said, check=False, capture_output=True, text=True, timeout=60)
 
 
 def test_one_comment_is_made_and_then_updated(tmp_path: Path, server: Notes) -> None:
-    comment(tmp_path, server, "first ü")
-    comment(tmp_path, server, "second")
+    comment(tmp_path, server, "first ü").check_returncode()
+    comment(tmp_path, server, "second").check_returncode()
     assert [note["body"] for note in server.notes] == [
         "note 0",
         "note 1",
@@ -101,8 +104,15 @@ def test_one_comment_is_made_and_then_updated(tmp_path: Path, server: Notes) -> 
 
 
 def test_without_a_token_or_a_merge_request_nothing_is_said(tmp_path: Path, server: Notes) -> None:
-    comment(tmp_path, server, "text", KASMGEN_TOKEN="")
-    comment(tmp_path, server, "text", CI_MERGE_REQUEST_IID="")
+    comment(tmp_path, server, "text", KASMGEN_TOKEN="").check_returncode()
+    comment(tmp_path, server, "text", CI_MERGE_REQUEST_IID="").check_returncode()
+    assert len(server.notes) == 3
+
+
+def test_a_comment_that_gitlab_does_not_take_fails_the_job_in_one_line(tmp_path: Path, server: Notes) -> None:
+    done = comment(tmp_path, server, "text", CI_PROJECT_ID="8")
+    assert done.returncode == 1
+    assert done.stderr == "kasmgen: GitLab did not take the comment: HTTP Error 404: Not Found\n"
     assert len(server.notes) == 3
 
 
