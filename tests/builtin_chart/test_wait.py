@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,11 +93,10 @@ def test_a_component_is_waited_for_until_it_answers_well(render: Render, tmp_pat
 def test_a_connection_that_hangs_is_given_up_and_tried_again(render: Render, tmp_path: Path) -> None:
     container = waiting(render, "kasm-api")
     assert "--max-time 10 " in container["args"][0]
-    started = time.monotonic()
+    # The first connection stays open to the end: what waited for its answer would never ask again.
     with answering(HANG) as (port, asked):
         done = run(container, port, tmp_path)
     assert (done.returncode, len(asked)) == (0, 2)
-    assert time.monotonic() - started < 10
 
 
 def test_no_answer_at_all_is_waited_out(render: Render) -> None:

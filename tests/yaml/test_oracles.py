@@ -157,7 +157,7 @@ DOCUMENTS = [
     "v: {? [1]: 2}", "v: {? {a: 1}: 2}", "v: {null: 1}", "v: {~: 1}", 'v: {"": 1}', "v: {? : 1}", "v: {!!str 1: 1}",
     "v: {!!binary aGk=: 1}", "? v\n: 1\n", "v: ? a", '"v": 1', "v: {a, b}", "v: [a: 1, b]",
     # duplicates
-    "v: {a: 1, a: 2}", 'v: {1: 1, "1": 2}', "v: {yes: 1, true: 2}", "v: 1\nv: 2\n",
+    "v: {a: 1, a: 2}", "v: {yes: 1, true: 2}", "v: 1\nv: 2\n",
     # merge keys
     "v: {<<: 1}", "v: {<<: null}", "v: {<<: []}", "v: <<", 'v: "<<"', 'v: {"<<": {a: 1}}', "v: !!merge <<",
     "v: {<<: [{a: 1}, {a: 2, b: 3}]}", "v: {a: 0, <<: {a: 1, b: 2}}", "v: {<<: {a: 1, b: 2}, a: 0}",
@@ -186,6 +186,13 @@ DOCUMENTS = [
 def test_a_document_reads_as_helm_reads_it(text: str) -> None:
     ours, theirs = by_us(text), by_helm(text)
     assert same(ours, theirs), (ours, theirs)
+
+
+def test_of_two_keys_that_json_spells_alike_the_last_one_counts() -> None:
+    text = 'v: {1: 1, "1": 2}'
+    assert by_us(text) == {"v": {"1": 2}}
+    # Helm takes the one or the other: it has them in a map of Go, whose order is another in each run.
+    assert by_helm(text) in ({"v": {"1": 1}}, {"v": {"1": 2}})
 
 
 def test_what_helm_refuses_and_we_read_is_this_and_no_more() -> None:
