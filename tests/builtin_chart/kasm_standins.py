@@ -64,7 +64,7 @@ def kasm_server(arguments: list[str]) -> int:
         return 3
     if mode == "hang":
         sys.stderr.write("kasm_server: hanging\n")
-        time.sleep(60)
+        time.sleep(1800)
     psql(inserts("zones", seed["zones"]))
     return 0
 

@@ -23,7 +23,6 @@ import struct
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +34,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests import waiting
 from tests.builtin_chart.conftest import Object, find
 from tests.needs import program
 
@@ -292,10 +292,12 @@ class Nginx:
     def connection(self, *, tls: bool = False, source: str | None = None) -> http.client.HTTPConnection:
         origin = (source or self.client, 0)
         if not tls:
-            return http.client.HTTPConnection(self.address, PLAIN_PORT, timeout=10, source_address=origin)
+            return http.client.HTTPConnection(self.address, PLAIN_PORT, timeout=waiting.GUARD, source_address=origin)
         trust = ssl.create_default_context(cafile=str(self.directory / "tls.crt"))
         trust.check_hostname = False
-        return http.client.HTTPSConnection(self.address, TLS_PORT, timeout=10, source_address=origin, context=trust)
+        return http.client.HTTPSConnection(
+            self.address, TLS_PORT, timeout=waiting.GUARD, source_address=origin, context=trust
+        )
 
     def request(
         self,
@@ -342,20 +344,29 @@ class Nginx:
 
     def access_log(self, *uris: str) -> list[Object]:
         """What nginx logged so far, a line of JSON for each request. Waits for lines with these `uris`."""
-        deadline = time.monotonic() + 5
-        while True:
-            # nginx writes a line after it has sent the answer.
-            lines = [json.loads(line) for line in (self.directory / "stdout").read_text().splitlines()]
-            if set(uris) <= {line["uri"] for line in lines} or time.monotonic() > deadline:
-                return lines
-            time.sleep(0.02)
+
+        def lines() -> list[Object]:
+            whole = [line for line in (self.directory / "stdout").read_text().splitlines(True) if line.endswith("\n")]
+            return [json.loads(line) for line in whole]
+
+        # nginx writes a line after it has sent the answer.
+        waiting.until(lambda: set(uris) <= {line["uri"] for line in lines()}, f"lines about {uris}")
+        return lines()
+
+    def is_closed(self) -> bool:
+        """Whether it listens no more."""
+        try:
+            socket.create_connection((self.address, PLAIN_PORT)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
 
     def errors(self) -> str:
         return (self.directory / "stderr").read_text()
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(waiting.GUARD)
 
 
 class Site:
@@ -430,14 +441,15 @@ class Site:
             )
         nginx = Nginx(self.loopback, own, pod, process)
         self._running.append(nginx)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
+
+        def answers() -> bool:
             assert process.poll() is None, f"nginx did not start:\n{nginx.errors()}"
             with contextlib.suppress(OSError):
-                if nginx.get("/__healthcheck").status == 200:
-                    return nginx
-            time.sleep(0.02)
-        raise AssertionError(f"nginx does not answer:\n{nginx.errors()}")
+                return nginx.get("/__healthcheck").status == 200
+            return False
+
+        waiting.until(answers, "nginx")
+        return nginx
 
     def _write_config(self, objects: list[Object], pod: Path, own: str) -> None:
         proxy = find(objects, "Deployment", "kasm-proxy-deployment")["spec"]["template"]["spec"]
@@ -486,7 +498,7 @@ class Site:
             env={"PATH": f"{pod / 'bin'}:/usr/bin:/bin"},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=waiting.GUARD,
             **as_nobody(),
         )
         assert done.returncode == 0, done.stderr

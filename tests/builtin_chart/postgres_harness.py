@@ -17,7 +17,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from tests import waiting
 from tests.needs import program
 
 Object = dict[str, Any]
@@ -264,11 +264,13 @@ class Cluster:
         command = [program("postgres"), "-D", str(self.data), *self.options(), *extra]
         self.server = subprocess.Popen(unprivileged(command), env=self.environment, stderr=log, stdout=log, text=True)
         wanted = (0,) if ready else (0, 1)
-        end = time.monotonic() + 30
-        while self.is_ready() not in wanted:
-            assert self.server.poll() is None, (self.root / "stderr").read_text()
-            assert time.monotonic() < end, (self.root / "stderr").read_text()
-            time.sleep(0.05)
+        server = self.server
+
+        def answers() -> bool:
+            assert server.poll() is None, (self.root / "stderr").read_text()
+            return self.is_ready() in wanted
+
+        waiting.until(answers, "postgres")
 
     def is_ready(self) -> int:
         """Status of pg_isready on the socket: 0 takes connections, 1 refuses them, 2 does not answer."""
@@ -283,7 +285,7 @@ class Cluster:
         """INT is PostgreSQL's fast shutdown; QUIT ends it on the spot and leaves a recovery to do."""
         if self.server and self.server.poll() is None:
             os.kill(self.postmaster(), getattr(signal, f"SIG{name}"))
-            self.server.wait(timeout=30)
+            self.server.wait(timeout=waiting.GUARD)
         self.server = None
 
     def kill(self) -> None:
@@ -293,7 +295,7 @@ class Cluster:
         for pid in (postmaster, *children(postmaster)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.server.wait(timeout=30)
+        self.server.wait(timeout=waiting.GUARD)
         self.server = None
 
     @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from tests import waiting
 from tests.builtin_chart.conftest import Object, find
 from tests.builtin_chart.postgres_harness import PASSWORD, Cluster, postgres_program, workspace
 from tests.needs import program
@@ -144,7 +145,7 @@ class Seeding:
 
     def run(self, **environment: str) -> Done:
         process = self.start(**environment)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=waiting.GUARD)
         return Done(process.returncode, output)
 
     def sql(self, statement: str) -> str:

@@ -18,6 +18,7 @@ from tests.builtin_chart.postgres_harness import PASSWORD, Cluster, free_port, l
 from tests.builtin_chart.seeding_harness import SECRETS, Seeding, prepared, real_yq
 from tests.builtin_chart.test_postgres import UGLY, database
 from tests.needs import program
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.tool
 
@@ -168,7 +169,7 @@ def test_a_program_that_ends_well_and_did_nothing_is_a_failure(seeding: Seeding)
 
 def test_two_runs_at_a_time_seed_once(seeding: Seeding) -> None:
     first, second = seeding.start(), seeding.start()
-    outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=GUARD)[0] for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), outputs
     assert seeding.seedings() == 1
     assert sum("seeded already" in output for output in outputs) == 1
@@ -180,12 +181,12 @@ def test_a_run_waits_for_another_that_holds_the_lock(seeding: Seeding) -> None:
     for line in holder.stdout:
         if "hanging" in line:
             break
-    waiting = seeding.start()
-    assert waiting.stdout
-    assert "another run holds the lock" in waiting.stdout.readline()
+    other = seeding.start()
+    assert other.stdout
+    assert "another run holds the lock" in other.stdout.readline()
     os.killpg(holder.pid, signal.SIGKILL)
-    output, _ = waiting.communicate(timeout=60)
-    assert waiting.returncode == 0, output
+    output, _ = other.communicate(timeout=GUARD)
+    assert other.returncode == 0, output
     assert seeding.state() == "seeded"
 
 
@@ -215,14 +216,14 @@ def test_a_failing_connection_is_an_error_and_not_an_empty_database(
 def test_a_server_that_is_late_is_waited_for(seeding: Seeding) -> None:
     port = seeding.environment["POSTGRES_PORT"]
     late = free_port()
-    process = seeding.start(POSTGRES_PORT=str(late), WAIT_SECONDS="30")
+    process = seeding.start(POSTGRES_PORT=str(late), WAIT_SECONDS="600")
     assert process.stdout
     assert "cannot log in yet" in process.stdout.readline()
     relay = subprocess.Popen(
         [program("python3"), "-c", RELAY, str(late), port], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
     try:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=GUARD)
         assert process.returncode == 0, output
     finally:
         relay.kill()
@@ -370,7 +371,7 @@ def test_the_api_waits_until_the_seeding_is_through(seeding: Seeding) -> None:
 
     process = waiting()
     assert seeding.run().status == 0
-    process.communicate(timeout=20)
+    process.communicate(timeout=GUARD)
     assert process.returncode == 0
 
 

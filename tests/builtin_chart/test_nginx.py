@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests import waiting
 from tests.builtin_chart.conftest import CHART, PLAIN, Object, Render, find, merged, services
 from tests.builtin_chart.nginx_harness import DNS_PORT, PLAIN_PORT, TLS_PORT, Answer, Nginx, Request, Site, site
 
@@ -267,7 +268,7 @@ def one_shot_server(address: str, port: int, talk: Callable[[socket.socket], Non
 
     def serve() -> None:
         with listener, listener.accept()[0] as connection:
-            connection.settimeout(10)
+            connection.settimeout(waiting.GUARD)
             talk(connection)
 
     thread = threading.Thread(target=serve, daemon=True)
@@ -902,7 +903,7 @@ def test_the_init_container_reads_every_kind_of_resolv_conf(render: Render, tmp_
     def resolver(text: str) -> str | None:
         conf, out = tmp_path / "resolv.conf", tmp_path / f"names-{time.monotonic_ns()}"
         conf.write_text(text)
-        subprocess.run(["/bin/sh", script, out, conf], check=True, capture_output=True, timeout=20)
+        subprocess.run(["/bin/sh", script, out, conf], check=True, capture_output=True, timeout=waiting.GUARD)
         written = out / "resolver.conf"
         return written.read_text() if written.exists() else None
 
@@ -921,7 +922,7 @@ def test_the_init_container_writes_addresses_of_both_families(tmp_path: Any) -> 
     getent.chmod(0o755)
     paths = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     command = ["/bin/sh", script, tmp_path / "names", "-", "kasm-guac:3000,3001"]
-    subprocess.run(command, check=True, env=paths, timeout=20)
+    subprocess.run(command, check=True, env=paths, timeout=waiting.GUARD)
     written = {path.name: path.read_text().splitlines() for path in (tmp_path / "names").iterdir()}
     assert written == {
         f"kasm-guac-{port}.conf": [f"server 10.96.0.20:{port};", f"server [fd00::20]:{port};"] for port in (3000, 3001)
@@ -1063,7 +1064,7 @@ def test_a_quit_lets_open_sessions_end(world: Site, render: Render) -> None:
     def talk(connection: socket.socket) -> None:
         connection.recv(65536)
         nginx.process.send_signal(3)  # SIGQUIT, what `nginx -s quit` sends
-        time.sleep(0.3)
+        waiting.until(nginx.is_closed, "nginx to take no more connections")
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
         done.set()
 
@@ -1071,8 +1072,8 @@ def test_a_quit_lets_open_sessions_end(world: Site, render: Render) -> None:
     try:
         server = one_shot_server(world.address("kasm-api"), 8080, talk)
         assert nginx.get("/api/slow").body == b"late"
-        assert done.wait(5)
-        server.join(5)
+        assert done.wait(waiting.GUARD)
+        server.join(waiting.GUARD)
         assert nginx.process.wait(5) == 0
     finally:
         world.serve("kasm-api", 8080)

@@ -6,13 +6,13 @@ import contextlib
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests import waiting
 from tests.builtin_chart.conftest import PLAIN, Object, Render, containers, pod_specs
 from tests.builtin_chart.postgres_harness import free_port, give_away, unprivileged, workspace
 from tests.builtin_chart.test_postgres import UGLY
@@ -66,11 +66,11 @@ class Redis:
             stdout=(self.root / "log").open("wb"),
             stderr=subprocess.STDOUT,
         )
-        end = time.monotonic() + 15
-        while self.probe("readinessProbe"):
-            assert self.process.poll() is None, (self.root / "log").read_text()
-            assert time.monotonic() < end, (self.root / "log").read_text()
-            time.sleep(0.05)
+        waiting.until(self.is_ready, "redis")
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, (self.root / "log").read_text()
+        return self.probe("readinessProbe") == 0
 
     def probe(self, kind: str, **environment: str) -> int:
         command = [self.here(part) for part in self.container[kind]["exec"]["command"]]
@@ -108,7 +108,7 @@ def started(render: Render, password: str) -> Iterator[Redis]:
         finally:
             if redis.process:
                 redis.process.terminate()
-                redis.process.wait(timeout=15)
+                redis.process.wait(timeout=waiting.GUARD)
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,7 @@ def test_writes_are_taken_even_after_a_failed_save(redis: Redis) -> None:
     # What a directory that cannot be written did to the sessions: one failed save, and no write was taken any more.
     redis.data.chmod(0o555)
     assert "started" in redis.ask("bgsave")
-    while "rdb_bgsave_in_progress:1" in redis.ask("info", "persistence"):
-        time.sleep(0.05)
+    waiting.until(lambda: "rdb_bgsave_in_progress:0" in redis.ask("info", "persistence"))
     assert "rdb_last_bgsave_status:err" in redis.ask("info", "persistence")
     assert redis.ask("set", "session", "there") == "OK"
     assert redis.ask("get", "session") == "there"
@@ -169,7 +168,7 @@ def test_share_waits_until_redis_answers_with_its_password(render: Render, redis
     def environment(password: str) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "REDIS_HOST": "127.0.0.1", "REDISCLI_AUTH": password}
 
-    done = subprocess.run(command, env=environment(EVERYTHING), capture_output=True, timeout=15, check=False)
+    done = subprocess.run(command, env=environment(EVERYTHING), capture_output=True, timeout=waiting.GUARD, check=False)
     assert done.returncode == 0
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(command, env=environment("another"), capture_output=True, timeout=1, check=False)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.builtin_chart.conftest import PLAIN, Object, Render, pod_specs
 from tests.needs import program
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.tool
 
@@ -31,7 +32,7 @@ def answering(*statuses: int) -> Iterator[tuple[int, list[str]]]:
             status = statuses[len(asked)] if len(asked) < len(statuses) else 200
             asked.append(self.path)
             if status == HANG:
-                over.wait(30)
+                over.wait()
                 return
             self.send_response(status)
             self.send_header("Content-Length", "0")
@@ -65,18 +66,17 @@ def waiting(render: Render, service: str) -> Object:
     return found[0]
 
 
-def run(container: Object, port: int, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """The container's command. Service names lead to the port, and its pauses are short."""
+def run(container: Object, port: int, tmp_path: Path, longest: int = 600) -> subprocess.CompletedProcess[str]:
+    """The container's command. Service names lead to the port, its pauses are short; longest: seconds for an answer."""
     program("curl")
     (tmp_path / "sleep").write_text("#!/bin/sh\nexec /bin/sleep 0.05\n")
     (tmp_path / "sleep").chmod(0o755)
-    script = container["args"][0].replace("--max-time 10", "--max-time 1")
     return subprocess.run(
-        [*container["command"], script],
+        [*container["command"], container["args"][0].replace("--max-time 10", f"--max-time {longest}")],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "http_proxy": f"http://127.0.0.1:{port}"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=GUARD,
     )
 
 
@@ -95,19 +95,24 @@ def test_a_connection_that_hangs_is_given_up_and_tried_again(render: Render, tmp
     assert "--max-time 10 " in container["args"][0]
     # The first connection stays open to the end: what waited for its answer would never ask again.
     with answering(HANG) as (port, asked):
-        done = run(container, port, tmp_path)
-    assert (done.returncode, len(asked)) == (0, 2)
+        done = run(container, port, tmp_path, longest=1)
+    assert done.returncode == 0
+    # On a busy machine a good answer may take too long as well, and is asked for again.
+    assert len(asked) >= 2
 
 
 def test_no_answer_at_all_is_waited_out(render: Render) -> None:
     with answering() as (port, _):
         pass
-    with pytest.raises(subprocess.TimeoutExpired) as late:
-        container = waiting(render, "kasm-api")
-        subprocess.run(
-            [*container["command"], container["args"][0].replace("sleep 5", "sleep 0.1")],
-            env={"PATH": os.environ["PATH"], "http_proxy": f"http://127.0.0.1:{port}"},
-            capture_output=True,
-            timeout=1,
-        )
-    assert b"waiting for kasm-api" in (late.value.stdout or b"")
+    container = waiting(render, "kasm-api")
+    with subprocess.Popen(
+        [*container["command"], container["args"][0].replace("sleep 5", "sleep 0.1")],
+        env={"PATH": os.environ["PATH"], "http_proxy": f"http://127.0.0.1:{port}"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        said = [process.stdout.readline() for _ in range(3)]
+        assert process.poll() is None
+        process.kill()
+    assert ["waiting for kasm-api" in line for line in said] == [True, True, True]
