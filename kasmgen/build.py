@@ -25,7 +25,7 @@ from kasmgen.repository import scratch
 from kasmgen.secrets import certificates, required, rollout, seal, sealed_file, supplied
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import sops_config as secrets_sops_config
-from kasmgen.secrets.plan import Plan, Sources
+from kasmgen.secrets.plan import Create, Plan, Sources
 from kasmgen.secrets.required import RequiredSecret
 from kasmgen.secrets.supplied import Supplied
 
@@ -134,7 +134,7 @@ def build_environment(job: assemble.Job, files: EnvironmentFiles, passed: Suppli
     return BuiltEnvironment(
         name=environment.name,
         files={**overlay, **cluster},
-        created=tuple(sorted(plan.path for plan in plans if plan.action == "create")),
+        created=tuple(sorted(plan.path for plan in plans if isinstance(plan, Create))),
         notes=first.notes,
         reports=(*_reports(environment, loaded, plans), *_left_over(others)),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from kasmgen import build
 from kasmgen.chart import render as chart_render
@@ -21,7 +21,7 @@ from kasmgen.project.workspace import EnvironmentFiles
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import rollout, seal, sealed_file, supplied
 from kasmgen.secrets.certificates import CertificateSpec
-from kasmgen.secrets.plan import Plan
+from kasmgen.secrets.plan import Add, Create, Filling, Keep, Plan, Replace
 from kasmgen.yaml import documents
 
 
@@ -65,7 +65,7 @@ def environment(job: assemble.Job, files: EnvironmentFiles) -> CheckedEnvironmen
     return CheckedEnvironment(
         overlays.Built(files.environment.name, path, failures, listed, ours, objects, own, files.kept),
         planned,
-        {plan.path: _lacks(plan) for plan in plans if plan.action != "keep"},
+        {plan.path: _lacks(plan) for plan in plans if not isinstance(plan, Keep)},
         {plan.path: plan.required.certificate for plan in plans if plan.required.certificate},
         _external(job, files),
     )
@@ -103,7 +103,7 @@ def _rendered(job: assemble.Job, files: EnvironmentFiles) -> _Rendered:
         found = secrets_plan.find(item, files.existing)
         plans.append(secrets_plan.decide(environment.name, item, found, taken, job.sources.now))
         taken.append(plans[-1].path)
-    kept = [plan for plan in plans if plan.action == "keep"]
+    kept = [plan for plan in plans if isinstance(plan, Keep)]
     nothing = supplied.assign(supplied.Supplied(), [plan.required for plan in kept])
     secrets = seal.seal(environment.name, kept, job.workspace.sops_config, job.sources, nothing)
     others = {item.path: item.content for item in files.existing if item.path not in secrets}
@@ -118,7 +118,7 @@ def _planned(
     secrets: Mapping[str, bytes],
     failures: dict[str, KasmgenError],
 ) -> tuple[dict[str, bytes] | None, assemble.AssembledOverlay | None]:
-    if any(plan.action != "keep" for plan in plans):
+    if not all(isinstance(plan, Keep) for plan in plans):
         # What sealing would make is known only once it is made, and patches depend on it.
         return None, None
     revisions = _revisions(secrets)
@@ -168,13 +168,17 @@ def _build_disk(
         return {}
 
 
-def _lacks(plan: Plan) -> str:
+def _lacks(plan: Filling) -> str:
     name = plan.required.id.name
-    if plan.action == "create":
-        return f"Secret {name} is not sealed yet"
-    if plan.action == "add":
-        return f"Secret {name} lacks {', '.join(sorted(plan.keys))}"
-    return f"Secret {name} holds what the chart made before"
+    match plan:
+        case Create():
+            return f"Secret {name} is not sealed yet"
+        case Add():
+            return f"Secret {name} lacks {', '.join(sorted(plan.keys))}"
+        case Replace():
+            return f"Secret {name} holds what the chart made before"
+        case _:
+            assert_never(plan)
 
 
 def _mapping(text: str | None, path: str) -> dict[str, documents.Yaml]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
+from typing import TypeAlias, assert_never
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout import paths
 from kasmgen.layout.annotations import INPUTS, PINNED
 from kasmgen.secrets import certificates, passwords
-from kasmgen.secrets.required import TLS_KEYS, Derived, Fixed, Generate, RequiredSecret
+from kasmgen.secrets.certificates import CertificateSpec
+from kasmgen.secrets.required import TLS_KEYS, Derived, Fixed, Generate, RequiredSecret, SecretEntry
 from kasmgen.secrets.sealed_file import Sealed
-
-Action = Literal["keep", "create", "add", "replace"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +32,62 @@ class Existing:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to do with one Secret.
-
-    keys: the data keys to fill (all for create and replace, the missing ones for
-    add). reports: what people should know, such as a certificate that lacks a name.
-    """
+class Create:
+    """There is no sealed file of the Secret: make all its values, and the file at `path`."""
 
     required: RequiredSecret
     path: str
-    action: Action
-    existing: Existing | None = None
-    keys: frozenset[str] = frozenset()
     reports: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The data keys to fill."""
+        return self.required.keys
+
+
+@dataclass(frozen=True)
+class _OfSealedFile:
+    """What the plans for an existing sealed file share.
+
+    reports: what people should know, such as a certificate that lacks a name.
+    """
+
+    required: RequiredSecret
+    existing: Existing
+    reports: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The sealed file, from the project's root."""
+        return self.existing.path
+
+
+@dataclass(frozen=True)
+class Keep(_OfSealedFile):
+    """The sealed file has what it must: leave it."""
+
+
+@dataclass(frozen=True)
+class Add(_OfSealedFile):
+    """The sealed file lacks `keys`: fill them and keep the others, which takes a private key."""
+
+    keys: frozenset[str] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Replace(_OfSealedFile):
+    """All values follow the chart, which makes others now: make the file anew, which public keys suffice for."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The data keys to fill."""
+        return self.required.keys
+
+
+Filling: TypeAlias = Create | Add | Replace
+"""Plans that put values into a sealed file."""
+Plan: TypeAlias = Keep | Filling
+"""What to do with one Secret. Every case has `required`, `path` and `reports`."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +124,7 @@ def decide(
 ) -> Plan:
     """What to do with `required`, seen what the repository has of it."""
     if existing is None:
-        path = file_path(environment, required.id, taken)
-        return Plan(required, path, "create", None, required.keys)
+        return Create(required, file_path(environment, required.id, taken))
     required = _pin(required, existing.sealed.annotations.get(PINNED, "").split(","))
     reports = _reports(required, existing, now)
     missing = required.keys - frozenset(existing.sealed.ciphertext) - frozenset(existing.sealed.unsealed)
@@ -94,10 +135,10 @@ def decide(
     changed = required.inputs != existing.sealed.annotations.get(INPUTS, "")
     follows = frozenset(key for key, entry in required.entries.items() if isinstance(entry, Derived))
     if changed and follows == required.keys == frozenset(existing.sealed.ciphertext) | missing:
-        return Plan(required, existing.path, "replace", existing, required.keys, reports)
+        return Replace(required, existing, reports)
     if missing or (changed and follows):
-        return Plan(required, existing.path, "add", existing, missing | (follows if changed else frozenset()), reports)
-    return Plan(required, existing.path, "keep", existing, frozenset(), reports)
+        return Add(required, existing, reports, keys=missing | (follows if changed else frozenset()))
+    return Keep(required, existing, reports)
 
 
 def _pin(required: RequiredSecret, keys: Iterable[str]) -> RequiredSecret:
@@ -123,7 +164,7 @@ def refuse_lost(plans: Iterable[Plan], committed: Callable[[str], bool]) -> None
     committed: whether the last commit has a file. Raises SecretError.
     """
     for plan in plans:
-        if plan.action == "create" and committed(plan.path):
+        if isinstance(plan, Create) and committed(plan.path):
             raise SecretError(
                 f"{plan.path} is in the last commit but not in the work tree; "
                 "new values in its place would lock the application out of its data",
@@ -131,7 +172,7 @@ def refuse_lost(plans: Iterable[Plan], committed: Callable[[str], bool]) -> None
             )
 
 
-def fill(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
+def fill(plan: Filling, sources: Sources, supplied: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
     """The values for the plan's keys, and the clear annotations that go with them.
 
     supplied: data key -> value that somebody passed for this Secret; "" counts as not passed.
@@ -145,27 +186,31 @@ def fill(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> tuple[
     annotations |= {PINNED: ",".join(pinned)} if pinned else {}
     spec = plan.required.certificate
     if spec and plan.keys & set(TLS_KEYS):
-        pair, facts = _pair(plan, sources, supplied)
+        pair, facts = _pair(spec, plan.path, sources, supplied)
         data.update({key: value for key, value in pair.items() if key in plan.keys})
         annotations.update(facts)
     for key in plan.keys - set(data):
-        entry = plan.required.entries.get(key)
-        if key in given:
-            data[key] = supplied[key]
-        elif isinstance(entry, (Fixed, Derived)):
-            data[key] = entry.value
-        else:
-            assert entry is None or isinstance(entry, Generate)
-            data[key] = passwords.generate(sources.random)
+        data[key] = supplied[key] if key in given else _value(plan.required.entries[key], sources)
     return data, annotations
 
 
-def _pair(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> tuple[dict[str, Secret], dict[str, str]]:
-    spec = plan.required.certificate
-    assert spec is not None
+def _value(entry: SecretEntry, sources: Sources) -> Secret:
+    match entry:
+        case Fixed(value) | Derived(value):
+            return value
+        case Generate():
+            return passwords.generate(sources.random)
+        case _:
+            assert_never(entry)
+
+
+def _pair(
+    spec: CertificateSpec, path: str, sources: Sources, supplied: Mapping[str, Secret]
+) -> tuple[dict[str, Secret], dict[str, str]]:
+    """The certificate with its key and authority, supplied or issued as `spec` says, and the annotations about it."""
     passed = {key: supplied[key] for key in TLS_KEYS if key in supplied and supplied[key].reveal()}
     if len(passed) == 1:
-        raise SecretError(f"{plan.path}: {', '.join(passed)} was passed without the other half of the pair")
+        raise SecretError(f"{path}: {', '.join(passed)} was passed without the other half of the pair")
     if passed:
         pem = passed["tls.crt"].reveal()
         certificates.check_pair(pem, passed["tls.key"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
@@ -10,7 +11,7 @@ from kasmgen.layout.annotations import INPUTS, REVISION
 from kasmgen.programs import sops
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import sealed_file, sops_config
-from kasmgen.secrets.plan import Plan, Sources
+from kasmgen.secrets.plan import Add, Create, Keep, Plan, Replace, Sources
 from kasmgen.yaml import edit
 
 
@@ -28,7 +29,7 @@ def seal(
     Raises SecretError if a value is missing that only a private key could add, or
     if what sops returned is not what was meant.
     """
-    fresh = [plan for plan in plans if plan.action in ("create", "replace")]
+    fresh = [plan for plan in plans if isinstance(plan, (Create, Replace))]
     if fresh:
         sops_config.require_own_rule(config, environment, [plan.path for plan in fresh])
     filled = {plan.path: secrets_plan.fill(plan, sources, supplied.get(plan.required.id, {})) for plan in fresh}
@@ -37,14 +38,15 @@ def seal(
     encrypted = sops.encrypt_many(sops.locate(), manifests, config=completed) if manifests else {}
     out: dict[str, bytes] = {}
     for plan in plans:
-        if plan.path in encrypted:
-            data, annotations = filled[plan.path]
-            out[plan.path] = _verified(plan, encrypted[plan.path], data, annotations, config)
-        elif plan.action == "add":
-            out[plan.path] = _added(plan, sources, supplied.get(plan.required.id, {}))
-        else:
-            assert plan.existing is not None
-            out[plan.path] = plan.existing.content
+        match plan:
+            case Create() | Replace():
+                out[plan.path] = _verified(plan, encrypted[plan.path], *filled[plan.path], config)
+            case Add():
+                out[plan.path] = _added(plan, sources, supplied.get(plan.required.id, {}))
+            case Keep():
+                out[plan.path] = plan.existing.content
+            case _:
+                assert_never(plan)
     return {path: _current(path, content, plans) for path, content in out.items()}
 
 
@@ -69,9 +71,8 @@ def _verified(
     return content
 
 
-def _added(plan: Plan, sources: Sources, supplied: Mapping[str, Secret]) -> bytes:
+def _added(plan: Add, sources: Sources, supplied: Mapping[str, Secret]) -> bytes:
     """The sealed file with the missing keys, which takes a private key at hand."""
-    assert plan.existing is not None
     path, keys = plan.path, ", ".join(sorted(plan.keys))
     program = sops.locate()
     try:

@@ -19,7 +19,7 @@ from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
 from kasmgen.layout.annotations import INPUTS, PINNED, SECRETS
 from kasmgen.secrets import certificates, passwords, required, rollout, supplied
 from kasmgen.secrets import plan as secrets_plan
-from kasmgen.secrets.plan import Existing, Plan, Sources
+from kasmgen.secrets.plan import Add, Create, Existing, Keep, Plan, Replace, Sources
 from kasmgen.secrets.recipients import of_metadata
 from kasmgen.secrets.required import Derived, Fixed, Generate, RequiredSecret, SecretEntry
 from kasmgen.secrets.sealed_file import Sealed
@@ -56,6 +56,7 @@ def decide(made: RequiredSecret, there: Existing | None) -> Plan:
 
 
 def fill(plan: Plan, passed: dict[str, Secret] | None = None) -> tuple[dict[str, Secret], dict[str, str]]:
+    assert not isinstance(plan, Keep)
     return secrets_plan.fill(plan, sources(), passed or {})
 
 
@@ -68,29 +69,30 @@ OTHER = {INPUTS: "what the chart made before"}
 
 
 @pytest.mark.parametrize(
-    ("entries", "there", "action", "keys"),
+    ("entries", "there", "case", "keys"),
     [
-        ({"a": Generate(), "b": Generate()}, None, "create", {"a", "b"}),
-        ({"a": Generate()}, existing("a"), "keep", set()),
-        ({"a": Generate()}, existing("a", "own"), "keep", set()),
-        ({"a": Generate(), "b": Generate()}, existing("a"), "add", {"b"}),
-        ({"a": Fixed(Secret("x"))}, existing("a"), "keep", set()),
-        (FOLLOW, existing("f", "g", annotations=SAME), "keep", set()),
-        (FOLLOW, existing("f", "g", annotations=OTHER), "replace", {"f", "g"}),
-        (FOLLOW, existing("f", annotations=OTHER), "replace", {"f", "g"}),
-        (FOLLOW, existing("f", "g", "own", annotations=OTHER), "add", {"f", "g"}),
-        (MIXED, existing("f", "p", annotations=OTHER), "add", {"f"}),
-        (MIXED, existing("f", annotations={INPUTS: secret(MIXED).inputs}), "add", {"p"}),
-        ({"a": Generate()}, existing("a", annotations=OTHER), "keep", set()),
-        (FOLLOW, existing("f", "g", annotations={PINNED: "f,g"}), "keep", set()),
-        (FOLLOW, existing("f", "g", annotations={PINNED: "f", **OTHER}), "add", {"g"}),
+        ({"a": Generate(), "b": Generate()}, None, Create, {"a", "b"}),
+        ({"a": Generate()}, existing("a"), Keep, set()),
+        ({"a": Generate()}, existing("a", "own"), Keep, set()),
+        ({"a": Generate(), "b": Generate()}, existing("a"), Add, {"b"}),
+        ({"a": Fixed(Secret("x"))}, existing("a"), Keep, set()),
+        (FOLLOW, existing("f", "g", annotations=SAME), Keep, set()),
+        (FOLLOW, existing("f", "g", annotations=OTHER), Replace, {"f", "g"}),
+        (FOLLOW, existing("f", annotations=OTHER), Replace, {"f", "g"}),
+        (FOLLOW, existing("f", "g", "own", annotations=OTHER), Add, {"f", "g"}),
+        (MIXED, existing("f", "p", annotations=OTHER), Add, {"f"}),
+        (MIXED, existing("f", annotations={INPUTS: secret(MIXED).inputs}), Add, {"p"}),
+        ({"a": Generate()}, existing("a", annotations=OTHER), Keep, set()),
+        (FOLLOW, existing("f", "g", annotations={PINNED: "f,g"}), Keep, set()),
+        (FOLLOW, existing("f", "g", annotations={PINNED: "f", **OTHER}), Add, {"g"}),
     ],
 )
 def test_a_sealed_secret_is_changed_only_where_it_must_be(
-    entries: dict[str, SecretEntry], there: Existing | None, action: str, keys: set[str]
+    entries: dict[str, SecretEntry], there: Existing | None, case: type[Plan], keys: set[str]
 ) -> None:
     plan = decide(secret(entries), there)
-    assert (plan.action, set(plan.keys), plan.path) == (action, keys, PATH)
+    filled = frozenset() if isinstance(plan, Keep) else plan.keys
+    assert (type(plan), filled, plan.path) == (case, keys, PATH)
 
 
 @given(
@@ -105,17 +107,19 @@ def test_nothing_that_was_generated_or_given_is_ever_made_again(
     made = secret(entries)
     annotations = {} if inputs is None else {INPUTS: inputs or made.inputs}
     plan = decide(made, existing(*there, annotations=annotations))
-    for key in plan.keys & there:
+    filled = frozenset() if isinstance(plan, Keep) else plan.keys
+    for key in filled & there:
         assert isinstance(entries[key], Derived)
-    if plan.action == "replace":
+    if isinstance(plan, Replace):
         assert not there - set(entries)
-    if plan.action == "keep":
+    if isinstance(plan, Keep):
         assert set(entries) <= there
 
 
 def test_a_pair_that_lost_a_part_is_made_anew_as_a_whole() -> None:
     plan = decide(secret(certificate=SPEC, authority=True), existing("tls.crt", "tls.key"))
-    assert (plan.action, plan.keys) == ("add", {"tls.crt", "tls.key", "ca.crt"})
+    assert isinstance(plan, Add)
+    assert plan.keys == {"tls.crt", "tls.key", "ca.crt"}
     assert any("all of it is made anew" in report for report in plan.reports)
 
 
@@ -123,7 +127,7 @@ def test_a_certificate_that_no_longer_fits_is_reported_and_kept() -> None:
     old = certificates.issue(SPEC, now=NOW - timedelta(days=9000), key=certificates.new_key("ecdsa-p256"), serial=1)
     there = existing("tls.crt", "tls.key", annotations=certificates.facts(old.certificate))
     plan = decide(secret(certificate=SPEC), there)
-    assert plan.action == "keep"
+    assert isinstance(plan, Keep)
     assert plan.reports
     assert all(report.startswith(PATH) for report in plan.reports)
 
@@ -187,9 +191,9 @@ def test_a_brought_value_that_the_chart_makes_too_is_pinned_and_follows_no_more(
     assert data == {"f": Secret("mine"), "g": Secret("2")}
     assert annotations[PINNED] == "f"
     there = existing("f", "g", annotations=annotations)
-    assert decide(made, there).action == "keep"
+    assert isinstance(decide(made, there), Keep)
     changed = secret({"f": Derived(Secret("new")), "g": Derived(Secret("2"))})
-    assert decide(changed, there).action == "keep"
+    assert isinstance(decide(changed, there), Keep)
 
 
 def test_only_the_keys_of_the_plan_are_filled() -> None:
