@@ -1,21 +1,25 @@
-"""What every changing command has in common: publish a tree, with a message that says what and from what."""
+"""What every changing command has in common: from a plan to an outcome, with a commit that says what it was made of."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from kasmgen import __version__
 from kasmgen.build import Built
 from kasmgen.kubernetes.resources import Chart
+from kasmgen.layout import paths
 from kasmgen.programs.session import Programs
 from kasmgen.project import workspace as workspaces
 from kasmgen.project.workspace import Workspace
+from kasmgen.quantities import count
 from kasmgen.repository import git, objects, publish
+from kasmgen.repository.publish import FileChanges, NewCommit, Publication
 from kasmgen.secrets import certificates
 from kasmgen.secrets.plan import Sources
 
@@ -30,6 +34,43 @@ class Options:
     message: str | None = None
     push: bool = False
     force: bool = False
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a change was rendered with: it becomes the trailers of the commit."""
+
+    chart: Chart
+    programs: Programs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A change that is worked out and not made yet, and what to say of it.
+
+    repo: None where there is no repository yet, which only a dry run meets. root: `changes` and `also_commit`,
+    files of people that go into the commit as they stand, are below it. title and body: the commit's message,
+    where people give none. rendering: None for what no chart has a part in. done, would and nothing: the summary
+    of a run, of a dry run, and of one that finds nothing to change. reports: what people should look at. notes:
+    what was normalised. by_hand: steps that stay with people, known before the change is made; next_steps: what to
+    do once it is made. data: more of the result, for programs.
+    """
+
+    repo: git.Repository | None
+    root: Path
+    changes: FileChanges
+    title: str
+    done: str
+    would: str = ""
+    nothing: str = "nothing to do"
+    body: str = ""
+    rendering: Rendering | None = None
+    also_commit: Sequence[str] = ()
+    reports: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    by_hand: Sequence[str] = ()
+    next_steps: Sequence[str] = ()
+    data: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,21 +109,6 @@ def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
     return lambda path: workspace.in_repo(path) in known()
 
 
-def message(options: Options, title: str, body: str, chart: Chart, programs: Programs, *, sealed: bool) -> str:
-    """The commit's message: what, and trailers with chart, its digest and the versions of what made it."""
-    trailers = [
-        ("Chart", str(chart)),
-        ("Chart-Digest", chart.digest),
-        ("Kasmgen", __version__),
-        ("Helm", str(programs.helm)),
-        ("Kustomize", programs.kustomize.version.take()),
-    ]
-    if sealed:
-        trailers.append(("Sops", programs.sops.version))
-    text = options.message or (f"{title}\n\n{body}" if body else title)
-    return f"{text.rstrip()}\n\n" + "".join(f"{key}: {value}\n" for key, value in trailers)
-
-
 def recovered(repo: git.Repository | None, options: Options) -> None:
     """Repair what a killed run left, before anything is read: what it half wrote must not be taken for inputs."""
     if repo is not None and not repo.bare and not options.dry_run:
@@ -111,10 +137,58 @@ def check(repo: git.Repository, options: Options) -> None:
         git.destination(repo, options.branch or git.branch(repo) or "")
 
 
-def check_paths(repo: git.Repository, root: Path, paths: Iterable[str], options: Options) -> None:
-    """Raise RepositoryError if a commit of these paths of the project would be refused."""
-    if options.commit:
-        publish.check(repo, root, paths)
+def finish(plan: Plan, options: Options, around: AbstractContextManager[object] | None = None) -> Outcome:
+    """Make the change, or with `--dry-run` say what it would be; what happened, for people and programs.
+
+    around: entered for as long as the change is being made, and only then.
+    Raises RepositoryError where the commit would be refused, and as `publish.publish` does.
+    """
+    outcome = Outcome(
+        plan.nothing,
+        lines=tuple(plan.changes.describe()),
+        reports=tuple(plan.reports),
+        notes=tuple(plan.notes),
+        next_steps=tuple(plan.by_hand),
+    )
+    if not plan.changes:
+        return outcome
+    if plan.repo is not None and options.commit:
+        publish.check(plan.repo, plan.root, [*plan.changes.paths, *plan.also_commit])
+    if plan.repo is None or options.dry_run:
+        would = plan.would or f"would change {count(len(outcome.lines), 'file')}"
+        return replace(outcome, summary=would, dry_run=True)
+    commit = _commit(plan, options) if options.commit else None
+    with around or nullcontext():
+        made = publish.publish(Publication(plan.repo, plan.root, plan.changes, commit))
+    return replace(
+        outcome,
+        summary=plan.done,
+        commit=made.commit,
+        files=made.files,
+        next_steps=(*plan.by_hand, *plan.next_steps),
+        data=plan.data,
+    )
+
+
+def _commit(plan: Plan, options: Options) -> NewCommit:
+    """The commit, with a message that says what, and in its trailers with which chart and programs it was made."""
+    text = options.message or (f"{plan.title}\n\n{plan.body}" if plan.body else plan.title)
+    trailers = "".join(f"{key}: {value}\n" for key, value in _trailers(plan))
+    return NewCommit(f"{text.rstrip()}\n\n{trailers}", options.branch, options.push, plan.also_commit)
+
+
+def _trailers(plan: Plan) -> Iterator[tuple[str, str]]:
+    if plan.rendering is None:
+        yield "Kasmgen", __version__
+        return
+    chart, programs = plan.rendering.chart, plan.rendering.programs
+    yield "Chart", str(chart)
+    yield "Chart-Digest", chart.digest
+    yield "Kasmgen", __version__
+    yield "Helm", str(programs.helm)
+    yield "Kustomize", programs.kustomize.version.take()
+    if any(paths.is_sealed(path) for path in plan.changes.writes):
+        yield "Sops", programs.sops.version
 
 
 def prune_globs(names: Sequence[str]) -> list[str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kasmgen import __version__
 from kasmgen.commands import change, ci_pipelines
-from kasmgen.commands.change import Options, Outcome
+from kasmgen.commands.change import Options, Outcome, Plan
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
 from kasmgen.project import workspace
 from kasmgen.repository import git, publish
-from kasmgen.review.formats import words
 
 
 def run(start: Path, platform: str, options: Options) -> Outcome:
@@ -25,24 +23,16 @@ def run(start: Path, platform: str, options: Options) -> Outcome:
     change.check(repo, options)
     project = git.toplevel_relative(repo, root)
     tree, steps = _pipeline(repo, project, platform)
-    changes = publish.plan(repo.root, tree, force=options.force)
-    if not changes:
-        return Outcome(f"nothing to do: the pipeline for {platform} is there", next_steps=steps)
-    lines = tuple(changes.describe())
-    change.check_paths(repo, repo.root, changes.paths, options)
-    if options.dry_run:
-        return Outcome(f"would change {words.count(len(lines), 'file')}", None, lines, next_steps=steps, dry_run=True)
-    text = options.message or f"Check and compare changes with kasmgen on {platform}"
-    done = publish.publish(
+    plan = Plan(
         repo,
         repo.root,
-        changes,
-        message=f"{text.rstrip()}\n\nKasmgen: {__version__}\n",
-        commit=options.commit,
-        branch=options.branch,
-        push=options.push,
+        publish.plan(repo.root, tree, force=options.force),
+        title=f"Check and compare changes with kasmgen on {platform}",
+        done=f"the pipeline for {platform} is written",
+        nothing=f"nothing to do: the pipeline for {platform} is there",
+        by_hand=steps,
     )
-    return Outcome(f"the pipeline for {platform} is written", done.commit, lines, next_steps=steps, files=done.files)
+    return change.finish(plan, options)
 
 
 def _pipeline(repo: git.Repository, project: str, platform: str) -> tuple[Tree, tuple[str, ...]]:

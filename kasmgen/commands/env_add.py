@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kasmgen import build, names, safe_text
 from kasmgen.chart import render, supplied_values
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome
+from kasmgen.commands.change import Options, Outcome, Plan, Rendering
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError
@@ -86,7 +86,8 @@ def run(
         SOPS_FILE: sops_config,
         f"{environment.directory}/{ENVIRONMENT_FILE}": config.environment_text(environment).encode(),
     }
-    return _publish(workspace, environment, tree, result, passed, options, run_.programs)
+    plan = _plan(workspace, environment, tree, result, passed, options, run_.programs)
+    return change.finish(plan, options)
 
 
 def _check_name(workspace: Workspace, name: str) -> None:
@@ -210,15 +211,7 @@ def _demand_current_base(workspace: Workspace, result: build.Built) -> None:
         )
 
 
-def _passed_over(sops_config: bytes, name: str) -> list[str]:
-    other = secrets_sops_config.passed_over(sops_config, name)
-    if other is None:
-        return []
-    would = f"which would seal its files to {other.recipients}"
-    return [f"{SOPS_FILE}: the rule of {name} stands before {other}, {would}"]
-
-
-def _publish(
+def _plan(
     workspace: Workspace,
     environment: Environment,
     tree: Mapping[str, bytes],
@@ -226,56 +219,37 @@ def _publish(
     passed: Supplied,
     options: Options,
     programs: Programs,
-) -> Outcome:
+) -> Plan:
     name = environment.name
-    changes = publish.plan(workspace.root, tree, force=options.force)
+    namespace = render.namespace_of(workspace.project, environment)
     made = result.environments[name]
-    sealed_values = [f"{secret.name}/{key}" for secret, keys in passed.frozen.items() for key in keys]
-    reports = (
-        *made.reports,
-        *supplied.warnings(passed),
-        *_passed_over(tree[SOPS_FILE], name),
-        *(
-            [f"sealed and left out of environment.yaml: what the values give to {', '.join(sealed_values)}"]
-            if sealed_values
-            else []
-        ),
-    )
-    change.check_paths(workspace.repo, workspace.root, changes.paths, options)
-    if options.dry_run:
-        return Outcome(
-            f"would add the environment {name}",
-            None,
-            tuple(changes.describe()),
-            reports,
-            change.notes_of(result),
-            dry_run=True,
-        )
-    body = (
-        f"{environment.hostname}, namespace {render.namespace_of(workspace.project, environment)}. Sealed: "
-        + ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
-    )
-    title = f"Add environment {name}"
-    text = change.message(options, title, body, result.chart, programs, sealed=True)
-    done = publish.publish(
+    sealed = ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
+    return Plan(
         workspace.repo,
         workspace.root,
-        changes,
-        message=text,
-        commit=options.commit,
-        branch=options.branch,
-        push=options.push,
-    )
-    return Outcome(
-        f"environment {name} is ready: {len(made.created)} Secrets sealed",
-        done.commit,
-        tuple(changes.describe()),
-        reports,
-        change.notes_of(result),
-        _next_steps(workspace, environment, tree[SOPS_FILE]),
+        publish.plan(workspace.root, tree, force=options.force),
+        title=f"Add environment {name}",
+        body=f"{environment.hostname}, namespace {namespace}. Sealed: {sealed}",
+        rendering=Rendering(result.chart, programs),
+        would=f"would add the environment {name}",
+        done=f"environment {name} is ready: {len(made.created)} Secrets sealed",
+        reports=(*made.reports, *_reports(passed, tree[SOPS_FILE], name)),
+        notes=change.notes_of(result),
+        next_steps=_next_steps(workspace, environment, tree[SOPS_FILE]),
         data={"environment": name, "sealed": list(made.created)},
-        files=done.files,
     )
+
+
+def _reports(passed: Supplied, sops_config: bytes, name: str) -> Iterator[str]:
+    """What people should look at in what they passed."""
+    yield from supplied.warnings(passed)
+    other = secrets_sops_config.passed_over(sops_config, name)
+    if other is not None:
+        would = f"which would seal its files to {other.recipients}"
+        yield f"{SOPS_FILE}: the rule of {name} stands before {other}, {would}"
+    values = [f"{secret.name}/{key}" for secret, keys in passed.frozen.items() for key in keys]
+    if values:
+        yield f"sealed and left out of environment.yaml: what the values give to {', '.join(values)}"
 
 
 def _next_steps(workspace: Workspace, environment: Environment, sops_config: bytes) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from kasmgen import build, names
 from kasmgen.chart import render, secret_values, supplied_values
 from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome
+from kasmgen.commands.change import Options, Outcome, Plan, Rendering
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
@@ -61,7 +61,7 @@ def run(request: InitRequest, options: Options, helm: HelmLibrary) -> Outcome:
         recipients.append(key[0])
     repo, made = _repository(root, options)
     try:
-        return _publish(repo, root, request, project, recipients, key, options, helm)
+        return _make(repo, root, request, project, recipients, key, options, helm)
     except BaseException:
         made.undo()
         raise
@@ -138,7 +138,7 @@ def _check_new(present: Path, options: Options) -> None:
         change.check(git.init(Path(name)), options)
 
 
-def _publish(
+def _make(
     repo: git.Repository | None,
     root: Path,
     request: InitRequest,
@@ -164,46 +164,34 @@ def _publish(
         paths.SOPS_FILE: _sops_config(root, recipients),
         **base_files,
     }
-    changes = publish.plan(root, tree, prune=["base"], force=options.force)
-    title = f"Set up {project.release} from {loaded.chart}"
-    text = change.message(options, title, "", loaded.chart, run.programs, sealed=False)
-    notes = tuple(f"base: {note}" for note in base.notes)
-    reports = _outside(project.chart.source, root, repo)
-    if repo is not None:
-        change.check_paths(repo, root, changes.paths, options)
-    if options.dry_run or repo is None:
-        lines = tuple(changes.describe())
-        return Outcome("would set up the project", None, lines, reports=reports, notes=notes, dry_run=True)
-    with _kept_key(repo, key):
-        done = publish.publish(
-            repo, root, changes, message=text, commit=options.commit, branch=options.branch, push=options.push
-        )
-    lines = tuple(changes.describe())
-    return Outcome(
-        f"{root} is a kasmgen project now: {loaded.chart}, release {project.release}",
-        done.commit,
-        lines,
-        reports=reports,
-        notes=notes,
+    plan = Plan(
+        repo,
+        root,
+        publish.plan(root, tree, prune=["base"], force=options.force),
+        title=f"Set up {project.release} from {loaded.chart}",
+        rendering=Rendering(loaded.chart, run.programs),
+        would="would set up the project",
+        done=f"{root} is a kasmgen project now: {loaded.chart}, release {project.release}",
+        reports=_outside(project.chart.source, root, repo),
+        notes=[f"base: {note}" for note in base.notes],
         next_steps=_next_steps(key, recipients),
         data={"root": str(root), "chart": str(loaded.chart), "recipients": list(recipients)},
-        files=done.files,
     )
+    return change.finish(plan, options, _kept_key(repo, key))
 
 
 @contextmanager
-def _kept_key(repo: git.Repository, key: tuple[str, Secret] | None) -> Iterator[None]:
+def _kept_key(repo: git.Repository | None, key: tuple[str, Secret] | None) -> Iterator[None]:
     """Keep the key before anything is sealed for it, and not at all if the project cannot be made."""
     if key is None:
         yield
         return
-    path = programs_age.key_file()
-    before = path.stat().st_size if path.exists() else 0
-    programs_age.append_identity(path, *key, datetime.now(UTC), outside=repo.root)
+    outside = repo.root if repo else None
+    kept = programs_age.append_identity(programs_age.key_file(), *key, datetime.now(UTC), outside=outside)
     try:
         yield
     except BaseException:
-        os.truncate(path, before)
+        kept.take_back()
         raise
 
 

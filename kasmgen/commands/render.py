@@ -10,16 +10,17 @@ from pathlib import Path
 from kasmgen import build
 from kasmgen.chart import render
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome
+from kasmgen.commands.change import Options, Outcome, Plan, Rendering
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
 from kasmgen.overlay import files_read
 from kasmgen.programs.libhelm import HelmLibrary
-from kasmgen.programs.session import Programs
 from kasmgen.project.config import ChartRef
 from kasmgen.project.workspace import Workspace, load, read_text
+from kasmgen.quantities import count
 from kasmgen.repository import git, objects, publish
+from kasmgen.repository.publish import FileChanges
 from kasmgen.yaml import roundtrip
 
 
@@ -57,34 +58,43 @@ def run(
     if accept_chart:
         tree |= _recorded(workspace, result.chart)
     changes = publish.plan(workspace.root, tree, prune=change.prune_globs(selected), force=options.force)
-    lines = tuple(changes.describe())
     reports = (*result.reports, *_orphans(workspace))
     notes = change.notes_of(result)
     if check:
-        if changes:
-            summary = f"{_count(len(lines), 'file')} not what the inputs say"
-            return Outcome(summary, None, lines, reports, notes, dry_run=True, answer_is_no=True)
-        return Outcome(
-            f"everything is as the inputs say ({_count(len(selected), 'environment')})", reports=reports, notes=notes
-        )
-    if not changes:
-        return Outcome(
-            f"nothing to do: {_count(len(selected), 'environment')} as the inputs say", reports=reports, notes=notes
-        )
+        return _compared(changes, len(selected), reports, notes)
     also = _inputs(workspace, selected)
-    if options.commit:
+    if changes and options.commit:
         _demand_committed(workspace, selected, {*changes.paths, *also})
-    change.check_paths(workspace.repo, workspace.root, [*changes.paths, *also], options)
-    if options.dry_run:
-        return Outcome(f"would change {_count(len(lines), 'file')}", None, lines, reports, notes, dry_run=True)
-    done = _publish(workspace, selected, changes, also, result, options, run_.programs)
-    return Outcome(
-        f"{_count(len(lines), 'file')} brought in line", done.commit, lines, reports, notes, files=done.files
+    which = ", ".join(selected) if len(selected) <= 5 else f"{len(selected)} environments"
+    plan = Plan(
+        workspace.repo,
+        workspace.root,
+        changes,
+        title=f"Render {which}" if selected else "Render the base",
+        rendering=Rendering(result.chart, run_.programs),
+        also_commit=also,
+        done=f"{count(len(changes.paths), 'file')} brought in line",
+        nothing=f"nothing to do: {count(len(selected), 'environment')} as the inputs say",
+        reports=reports,
+        notes=notes,
     )
+    return change.finish(plan, options)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _compared(changes: FileChanges, environments: int, reports: Sequence[str], notes: Sequence[str]) -> Outcome:
+    """What `--check` says: the files that are stale, and whether there are any."""
+    if changes:
+        summary = f"{count(len(changes.paths), 'file')} not what the inputs say"
+    else:
+        summary = f"everything is as the inputs say ({count(environments, 'environment')})"
+    return Outcome(
+        summary,
+        lines=tuple(changes.describe()),
+        reports=tuple(reports),
+        notes=tuple(notes),
+        dry_run=bool(changes),
+        answer_is_no=bool(changes),
+    )
 
 
 def select(workspace: Workspace, names: Sequence[str]) -> list[str]:
@@ -162,28 +172,3 @@ def _inputs(workspace: Workspace, names: Sequence[str]) -> list[str]:
             f"{paths.OVERLAYS}/{name}/kustomization.yaml",
         ]
     return [path for path in inputs if (workspace.root / path).is_file()]
-
-
-def _publish(
-    workspace: Workspace,
-    names: Sequence[str],
-    changes: publish.FileChanges,
-    also: Sequence[str],
-    result: build.Built,
-    options: Options,
-    programs: Programs,
-) -> publish.Published:
-    which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"
-    sealed = any(path.endswith(paths.SEALED_SUFFIX) for path in changes.paths)
-    title = f"Render {which}" if names else "Render the base"
-    text = change.message(options, title, "", result.chart, programs, sealed=sealed)
-    return publish.publish(
-        workspace.repo,
-        workspace.root,
-        changes,
-        message=text,
-        commit=options.commit,
-        branch=options.branch,
-        push=options.push,
-        also_commit=also,
-    )

@@ -12,10 +12,10 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from kasmgen.errors import InputError, RepositoryError
+from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
 from kasmgen.repository import commit as repository_commit
@@ -59,6 +59,35 @@ class FileChanges:
         if path in self.deletes:
             return "delete"
         return "change" if self.before.get(path) else "create"
+
+
+@dataclass(frozen=True)
+class NewCommit:
+    """The commit that changes are to go into.
+
+    branch: make this branch first, and commit there. push: push the branch afterwards. also: files of the
+    project that belong into the commit as they stand, such as inputs that people edited.
+    """
+
+    message: str
+    branch: str | None = None
+    push: bool = False
+    also: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Changes below `root`, and the commit that they go into; without one the files are written and no more."""
+
+    repo: git.Repository
+    root: Path
+    changes: FileChanges
+    commit: NewCommit | None
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that changes or goes along, once."""
+        return list(dict.fromkeys([*self.changes.paths, *(self.commit.also if self.commit else ())]))
 
 
 @dataclass(frozen=True)
@@ -167,42 +196,28 @@ def _under(root: Path, spec: str) -> Iterator[str]:
 # --- publishing ----------------------------------------------------------
 
 
-def publish(
-    repo: git.Repository,
-    root: Path,
-    changes: FileChanges,
-    *,
-    message: str,
-    commit: bool = True,
-    branch: str | None = None,
-    push: bool = False,
-    also_commit: Sequence[str] = (),
-) -> Published:
-    """Write `changes` below `root` and commit them, whole or not at all.
+def publish(wanted: Publication) -> Published:
+    """Write what is wanted and commit it, whole or not at all.
 
-    commit: False writes the files only. branch: make and switch to this branch
-    first. push: push the branch afterwards. also_commit: files of the project that
-    belong into the same commit as they stand, such as inputs that people edited.
     If anything fails, and if SIGINT, SIGTERM or SIGHUP comes, files, index, HEAD and
     branch are as before; the signal is delivered after that. A failed push leaves the commit.
     Raises RepositoryError (state, hook, signature, disk, another kasmgen), InputError
     (name of the branch, a path that leaves the project), ToolError (no git).
     """
-    if push and not commit:
-        raise InputError("--push needs a commit", hint="leave --no-commit or --push out")
-    root = root.resolve()
-    if not changes and not (commit and also_commit):
-        return Published(None, changes)
+    wanted = replace(wanted, root=wanted.root.resolve())
+    repo, commit = wanted.repo, wanted.commit
+    if not wanted.paths:
+        return Published(None, wanted.changes)
     git.check_ready(repo, commit=False)
     with signals.deferred(lambda: repository_commit.working(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
         # Not before: the lock of a killed run would look like a git at work.
-        git.check_ready(repo, commit=commit, branch=branch)
-        made = _publish(repo, root, changes, message if commit else None, branch, push, also_commit, interrupt)
-    if push and made:
+        git.check_ready(repo, commit=commit is not None, branch=commit.branch if commit else None)
+        made = _publish(wanted, interrupt)
+    if commit and commit.push and made:
         git.push(repo)
-    return Published(made, changes, git.changed_files(repo, made) if made else 0)
+    return Published(made, wanted.changes, git.changed_files(repo, made) if made else 0)
 
 
 def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
@@ -211,32 +226,19 @@ def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
     git.check_not_ignored(repo, [_in_repo(prefix, path) for path in paths])
 
 
-def _publish(
-    repo: git.Repository,
-    root: Path,
-    changes: FileChanges,
-    message: str | None,
-    branch: str | None,
-    push: bool,
-    also_commit: Sequence[str],
-    interrupt: Interrupt,
-) -> str | None:
+def _publish(wanted: Publication, interrupt: Interrupt) -> str | None:
+    repo, root, changes, commit = wanted.repo, wanted.root, wanted.changes, wanted.commit
     prefix = git.toplevel_relative(repo, root)
-    paths = list(dict.fromkeys([*changes.paths, *also_commit]))
-    in_repo = [_in_repo(prefix, path) for path in paths]
-    entries = tuple(_entry(root, prefix, path, changes) for path in paths)
-    if message is not None:
-        git.check_not_ignored(repo, in_repo)
-    if branch is not None:
-        git.check_new_branch(repo, branch)
-    if push:
-        git.destination(repo, branch or git.branch(repo) or "")
-    index = git.index_entries(repo, prefix) if message is not None else {}
+    in_repo = [_in_repo(prefix, path) for path in wanted.paths]
+    entries = tuple(_entry(root, prefix, path, changes) for path in wanted.paths)
+    if commit:
+        _check_commit(repo, commit, in_repo)
+    index = git.index_entries(repo, prefix) if commit else {}
     journal = Journal(
         head=git.head(repo),
         branch=git.branch(repo),
-        new_branch=branch,
-        commits=message is not None,
+        new_branch=commit.branch if commit else None,
+        commits=commit is not None,
         entries=entries,
         made=_missing_directories(repo.root, root, changes.writes),
         index={path: index[path] for path in in_repo if path in index},
@@ -244,15 +246,24 @@ def _publish(
     _begin(repo, journal)
     try:
         interrupt.check()
-        if branch is not None:
-            git.switch_new_branch(repo, branch)
+        if commit and commit.branch is not None:
+            git.switch_new_branch(repo, commit.branch)
         _apply(repo.root, root, changes, journal, interrupt)
-        made = repository_commit.commit_only(repo, in_repo, message) if message is not None else None
+        made = repository_commit.commit_only(repo, in_repo, commit.message) if commit else None
     except BaseException as error:
         _undo(repo, journal)
         raise _fitting(error) from error
     _end(repo)
     return made
+
+
+def _check_commit(repo: git.Repository, commit: NewCommit, paths: Sequence[str]) -> None:
+    """Raise RepositoryError or InputError, before anything is written, if git would refuse the commit or the push."""
+    git.check_not_ignored(repo, paths)
+    if commit.branch is not None:
+        git.check_new_branch(repo, commit.branch)
+    if commit.push:
+        git.destination(repo, commit.branch or git.branch(repo) or "")
 
 
 def _in_repo(prefix: str, path: str) -> str:

@@ -1,6 +1,6 @@
 """Publishes in a process of its own, so that it can be killed: `python -m tests.repository.publisher SPEC`.
 
-The specification is JSON: root, tree (path -> text), delete, and the options of `publish`.
+The specification is JSON: root, tree (path -> text), delete, and the options of `NewCommit`.
 With `die` the process kills itself with SIGKILL at that point (see `tests.points`). It prints the points it passed.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 from kasmgen.errors import KasmgenError
 from kasmgen.repository import git, publish
+from kasmgen.repository.publish import FileChanges, NewCommit, Publication, Published
 from tests.points import Points
 
 _PROJECT = Path(__file__).parents[2]
@@ -35,6 +36,13 @@ def start(spec: Mapping[str, Any], *prefix: str, **options: Any) -> subprocess.P
     )
 
 
+def commit(
+    repo: git.Repository, root: Path, changes: FileChanges, message: str = "Change", **options: Any
+) -> Published:
+    """Publish into a commit."""
+    return publish.publish(Publication(repo, root, changes, NewCommit(message, **options)))
+
+
 def main(spec: dict[str, Any]) -> int:
     root = Path(spec.pop("root"))
     tree = {path: text.encode() for path, text in spec.pop("tree").items()}
@@ -44,7 +52,7 @@ def main(spec: dict[str, Any]) -> int:
     points = Points()
     try:
         with points.watching(root, spec.pop("die", ""), lambda: os.kill(os.getpid(), signal.SIGKILL)):
-            publish.publish(repo, root, changes, message="Change", **spec)
+            commit(repo, root, changes, **spec)
     except KasmgenError as error:
         sys.stdout.write(f"{error.code} {error.message}\n")
         return 1

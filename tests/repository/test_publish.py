@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import marks
 from kasmgen.repository import publish
-from kasmgen.repository.publish import FileChanges
+from kasmgen.repository.publish import FileChanges, Publication
 from tests.points import Points
+from tests.repository import publisher
 from tests.repository.repositories import Clone, Snapshot, make, settle_home
 
 pytestmark = pytest.mark.tool
@@ -69,7 +70,7 @@ NEXT = {
 
 def go(clone: Clone, tree: dict[str, bytes], *, root: str = "", prune: tuple[str, ...] = ("base",), **options: Any):
     place = clone.root / root
-    return publish.publish(clone.repo, place, publish.plan(place, tree, prune=prune), message="Change", **options)
+    return publisher.commit(clone.repo, place, publish.plan(place, tree, prune=prune), **options)
 
 
 def assert_tidy(clone: Clone) -> None:
@@ -123,7 +124,7 @@ def test_a_file_that_is_named_is_deleted_whatever_it_is(clone: Clone) -> None:
     clone.commit({"overlays/x/environment.yaml": "own\n"})
     plan = publish.plan(clone.root, {}, delete=["overlays/x/environment.yaml", "not/there"])
     assert plan.deletes == {"overlays/x/environment.yaml"}
-    assert publish.publish(clone.repo, clone.root, plan, message="Remove").commit == clone.head
+    assert publisher.commit(clone.repo, clone.root, plan, "Remove").commit == clone.head
     assert clone.committed() == {"overlays/x/environment.yaml": "D"}
     assert not (clone.root / "overlays").exists()
 
@@ -171,7 +172,7 @@ def test_a_path_that_leaves_the_project_is_refused(clone: Clone, path: str) -> N
     with pytest.raises(InputError, match="does not stay inside the project"):
         publish.plan(clone.root, {path: b"x"})
     with pytest.raises(InputError):
-        publish.publish(clone.repo, clone.root, FileChanges({path: b"x"}), message="x")
+        publisher.commit(clone.repo, clone.root, FileChanges({path: b"x"}), "x")
     with pytest.raises(InputError):
         publish.plan(clone.root, {}, prune=[path])
     assert clone.snapshot() == before
@@ -229,7 +230,7 @@ def test_what_is_in_the_way_is_named_and_nothing_is_written_through_it(clone: Cl
     with pytest.raises(RepositoryError, match=said):
         publish.plan(clone.root, {"base/a/x.yaml": content}, force=True)
     with pytest.raises(RepositoryError, match=said):
-        publish.publish(clone.repo, clone.root, FileChanges({"base/a/x.yaml": content}), message="x")
+        publisher.commit(clone.repo, clone.root, FileChanges({"base/a/x.yaml": content}), "x")
     assert {p.name: p.read_text() for p in outside.iterdir()} == {"x.yaml": "people's\n"}
 
 
@@ -297,7 +298,8 @@ def test_the_first_commit_of_a_new_repository(tmp_path: Path) -> None:
 
 def test_without_a_commit_only_the_files_change_and_are_then_what_is_there(clone: Clone) -> None:
     before = clone.snapshot()
-    done = go(clone, TREE, commit=False)
+    plan = publish.plan(clone.root, TREE, prune=["base"])
+    done = publish.publish(Publication(clone.repo, clone.root, plan, commit=None))
     after = clone.snapshot()
     assert done.commit is None
     assert (after.head, after.staged, after.refs) == (before.head, before.staged, before.refs)
@@ -314,7 +316,7 @@ def test_files_that_people_edited_go_along_when_they_are_named(clone: Clone) -> 
     tree = {**TREE, "base/a/x.yaml": generated("x: 3\n")}
     tree.pop("kasmgen.yaml")
     also = ["kasmgen.yaml", "overlays/x/environment.yaml", "base/b/y.yaml"]
-    done = publish.publish(clone.repo, clone.root, publish.plan(clone.root, tree), message="Render", also_commit=also)
+    done = publisher.commit(clone.repo, clone.root, publish.plan(clone.root, tree), "Render", also=also)
     assert done.commit == clone.head
     assert clone.committed() == {"kasmgen.yaml": "M", "overlays/x/environment.yaml": "A", "base/a/x.yaml": "M"}
 
@@ -342,8 +344,6 @@ def test_push_sends_the_new_branch_and_says_early_when_there_is_nowhere_to_send_
     before = clone.snapshot()
     with pytest.raises(RepositoryError, match="no remote called origin"):
         go(clone, TREE, push=True)
-    with pytest.raises(InputError, match="--push needs a commit"):
-        go(clone, TREE, push=True, commit=False)
     assert clone.snapshot() == before
     clone.git("clone", "-q", "--bare", ".", str(tmp_path / "remote.git"))
     clone.git("remote", "add", "origin", str(tmp_path / "remote.git"))
@@ -357,7 +357,7 @@ def test_a_file_that_changed_since_the_plan_is_not_overwritten(clone: Clone) -> 
     clone.write("kasmgen.yaml", "saved in an editor meanwhile\n")
     before = clone.snapshot()
     with pytest.raises(RepositoryError, match=r"kasmgen\.yaml was changed while kasmgen was at work"):
-        publish.publish(clone.repo, clone.root, plan, message="Change")
+        publisher.commit(clone.repo, clone.root, plan)
     assert clone.snapshot() == before
 
 
@@ -463,7 +463,7 @@ def test_whatever_fails_files_index_and_head_are_as_before(tmp_path: Path, data:
     clone.hook(failure, "echo x > a/x; exit 1" if (clone.root / "a").exists() else "exit 1")
     if plan and _makes_a_commit(clone, plan):
         with pytest.raises(RepositoryError, match="git refused"):
-            publish.publish(clone.repo, clone.root, plan, message="Change", branch=branch)
+            publisher.commit(clone.repo, clone.root, plan, branch=branch)
         if "a/x" not in plan.paths:
             clone.write("a/x", before.files["a/x"][1]) if "a/x" in before.files else None
         _assert_same(clone.snapshot(), before, but="a/x" if "a/x" not in plan.paths else "")
@@ -491,7 +491,7 @@ _POINTS = Points()
 def _points_of(clone: Clone, plan: FileChanges, branch: str | None) -> list[str]:
     """The points that this change passes."""
     with _POINTS.watching(clone.root):
-        publish.publish(clone.repo, clone.root, plan, message="Change", branch=branch)
+        publisher.commit(clone.repo, clone.root, plan, branch=branch)
     return _POINTS.seen
 
 
@@ -499,7 +499,7 @@ def _interrupt(clone: Clone, plan: FileChanges, branch: str | None, at: str, bef
     """Publish, with a real SIGINT at this point."""
     repo = clone.repo
     with pytest.raises(KeyboardInterrupt), _POINTS.watching(clone.root, at, lambda: signal.raise_signal(signal.SIGINT)):
-        publish.publish(repo, clone.root, plan, message="Change", branch=branch)
+        publisher.commit(repo, clone.root, plan, branch=branch)
     assert at in _POINTS.seen
     if clone.head == before.head:
         _assert_same(clone.snapshot(), before)

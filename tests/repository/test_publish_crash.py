@@ -102,7 +102,7 @@ def assert_whole_or_nothing(clone: Clone, before: Snapshot) -> bool:
     assert_tidy(clone)
     plan = publish.plan(clone.root, NEW, delete=["base/b/y.yaml"])
     assert bool(plan) != complete
-    publish.publish(clone.repo, clone.root, plan, message="Change")
+    publisher.commit(clone.repo, clone.root, plan)
     assert_complete(clone, before)
     assert_tidy(clone)
     return complete
@@ -263,7 +263,7 @@ def test_the_next_change_recovers_by_itself(clone: Clone) -> None:
     before = clone.snapshot()
     _killed_halfway(clone)
     changes = publish.FileChanges(NEW, frozenset(["base/b/y.yaml"]))
-    publish.publish(clone.repo, clone.root, changes, message="Change")
+    publisher.commit(clone.repo, clone.root, changes)
     assert_complete(clone, before)
 
 
@@ -328,7 +328,7 @@ def test_a_second_kasmgen_is_refused_at_once_and_told_who_is_first(clone: Clone,
     # The first one is held until both answers are there, so nobody can have waited for it.
     second = publish.FileChanges({"other.yaml": b"x\n"})
     with pytest.raises(RepositoryError, match=rf"another kasmgen \(process {first.pid}\)") as caught:
-        publish.publish(clone.repo, clone.root, second, message="Second")
+        publisher.commit(clone.repo, clone.root, second, "Second")
     with pytest.raises(RepositoryError, match="another kasmgen"):
         publish.recover(clone.repo)
     assert caught.value.code == 5
@@ -337,7 +337,7 @@ def test_a_second_kasmgen_is_refused_at_once_and_told_who_is_first(clone: Clone,
     _, err = first.communicate(timeout=waiting.GUARD)
     assert first.returncode == 0, err
     assert_complete(clone, before)
-    assert publish.publish(clone.repo, clone.root, second, message="Second").commit == clone.head
+    assert publisher.commit(clone.repo, clone.root, second, "Second").commit == clone.head
 
 
 def test_an_index_that_somebody_holds_follows_with_the_next_run(clone: Clone) -> None:
@@ -346,7 +346,7 @@ def test_an_index_that_somebody_holds_follows_with_the_next_run(clone: Clone) ->
     clone.hook("pre-commit", "touch .git/index.lock")
     changes = publish.FileChanges(NEW, frozenset(["base/b/y.yaml"]))
     with pytest.raises(RepositoryError, match=r"committed as [0-9a-f]{40}, but the index could not follow") as caught:
-        publish.publish(clone.repo, clone.root, changes, message="Change")
+        publisher.commit(clone.repo, clone.root, changes)
     assert "next kasmgen command" in caught.value.hint
     (clone.root / ".git/index.lock").unlink()
     (clone.root / ".git/hooks/pre-commit").unlink()
@@ -402,7 +402,7 @@ def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path, leave: int) -
     before = clone.snapshot()
     filler = _fill(small_disk, leave * 1024)
     try:
-        made = publish.publish(clone.repo, clone.root, plan, message="Change").commit
+        made = publisher.commit(clone.repo, clone.root, plan).commit
     except RepositoryError as error:
         made = None
         assert "No space left" in error.message
@@ -412,7 +412,7 @@ def test_a_full_disk_leaves_everything_as_it_was(small_disk: Path, leave: int) -
     assert publish.recover(clone.repo) == []
     assert clone.head == (made or before.head)
     if made is None:
-        assert publish.publish(clone.repo, clone.root, plan, message="Change").commit == clone.head
+        assert publisher.commit(clone.repo, clone.root, plan).commit == clone.head
     assert clone.status == []
     assert_tidy(clone)
 
