@@ -32,26 +32,27 @@ def secret() -> None:
 @secret.command("show")
 @click.argument("environment", metavar="ENV", shell_complete=complete_environment)
 @click.argument("key", default="")
-@click.option("--reveal", is_flag=True, help="Print to a terminal, too.")
+@click.option("--reveal", is_flag=True, help="Print private keys and whole Secrets, and to a terminal.")
 @output_option
 @common
 @click.pass_obj
 def secret_show(settings: OutputSettings, environment: str, key: str, reveal: bool, output: str) -> None:
     """Decrypt the Secrets of ENV, or one KEY of them, for those who hold a key.
 
-    A terminal is refused without --reveal: it has a scrollback and onlookers.
+    Without --reveal only one value goes out, into a pipe or a file, and no private key. A terminal has a
+    scrollback and onlookers, and the log of a pipeline is read by many.
 
     \b
     Examples:
       kasmgen secret show prod admin-password --reveal
       kasmgen secret show prod kasm-secrets/db-password | pbcopy
-      kasmgen secret show prod --output json > /dev/shm/prod.json
+      kasmgen secret show prod --reveal --output json > /dev/shm/prod.json
     """
     if sys.stdout.isatty() and not reveal:
-        raise InputError("secrets are not printed to a terminal", hint="add --reveal, or pipe the output")
+        raise InputError("secrets are not printed to a terminal without --reveal", hint="add it, or pipe the output")
     from kasmgen.commands.secret_show import run
 
-    found = run(Path(settings.directory), environment, key)
+    found = run(Path(settings.directory), environment, key, reveal=reveal)
     if key and output == "text":
         value = next(iter(found.values())).reveal()
         cli_output.out_bytes(value + b"\n" if sys.stdout.isatty() and not value.endswith(b"\n") else value)

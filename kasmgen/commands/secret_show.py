@@ -11,17 +11,25 @@ from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.programs import sops
 from kasmgen.project.workspace import EnvironmentFiles, load
-from kasmgen.secrets import sealed_file
+from kasmgen.secrets import private_keys, sealed_file
 from kasmgen.secrets.plan import Existing
 
+_REVEAL = "add it only where nobody else reads the output; the log of a pipeline is read by many"
 
-def run(start: Path, environment: str, key: str) -> dict[str, Secret]:
+
+def run(start: Path, environment: str, key: str, *, reveal: bool) -> dict[str, Secret]:
     """Label -> value: all of an environment, or the one that `key` names.
 
     A label is "secret/key", or "namespace/secret/key" where two Secrets have one name;
-    `key` may be the end of a label. Raises SecretError that says why if no key at hand
-    fits, InputError for a key that is nowhere or in several Secrets.
+    `key` may be the end of a label. reveal: give private keys and whole Secrets, too. Raises
+    SecretError that says why if no key at hand fits, InputError for a key that is nowhere or
+    in several Secrets, and for what is not given without `reveal`.
     """
+    if not key and not reveal:
+        raise InputError(
+            "whole Secrets, private keys among them, are not printed without --reveal",
+            hint=f"{_REVEAL}. One value: kasmgen secret show {environment} admin-password",
+        )
     workspace = load(start)
     files = workspace.environments[select(workspace, [environment])[0]]
     labels = _labels(files)
@@ -33,6 +41,9 @@ def run(start: Path, environment: str, key: str) -> dict[str, Secret]:
         if keys:
             data = sealed_file.data_of(sops.decrypt(program, item.content, name=item.path), item.path)
             out.update({label: data[data_key] for label, data_key in keys.items() if data_key in data})
+    private = [label for label, value in out.items() if private_keys.holds_one(value.reveal())]
+    if private and not reveal:
+        raise InputError(f"{private[0]} is a private key, and not printed without --reveal", hint=_REVEAL)
     return out
 
 

@@ -37,7 +37,7 @@ def openssl(pem: str, *arguments: str) -> str:
 
 def test_every_secret_of_the_chart_is_sealed_and_none_is_in_the_base(nasty: Machine) -> None:
     assert "kind: Secret" not in "".join(path.read_text() for path in nasty.root.glob("base/**/*.yaml"))
-    shown = nasty.ok("secret", "show", "prod", "--output", "json").json
+    shown = nasty.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     assert shown["kasm-strings/both"] == "from stringData"
     assert shown["kasm/kasm-passwords/fixed"] == "not random"
     assert shown["kasm/kasm-passwords/twice"] == "last"
@@ -78,12 +78,12 @@ def test_a_tls_secret_gets_a_certificate_with_the_charts_names(nasty: Machine) -
 
 
 def test_random_values_are_frozen_and_what_follows_the_chart_is_sealed_again(nasty: Machine) -> None:
-    before = nasty.ok("secret", "show", "prod", "--output", "json").json
+    before = nasty.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     nasty.ok("render", "--check")
     environment = nasty.root / "overlays/prod/environment.yaml"
     environment.write_text(environment.read_text() + "values: {hosts: [other.example.com]}\n")
     nasty.ok("render")
-    after = nasty.ok("secret", "show", "prod", "--output", "json").json
+    after = nasty.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     changed = {key for key in before if before[key] != after[key]}
     assert changed == {"kasm-strings/hosts"}
     assert after["kasm-strings/hosts"] == "other.example.com"
@@ -136,7 +136,7 @@ def test_an_upstream_values_file_works_as_it_is(machine: Machine) -> None:
     machine.hold_key()
     machine.ok("init", "--chart", str(UPSTREAM_LIKE), "--recipient", machine.recipient)
     machine.ok("env", "add", "prod", "--hostname", "mine.example.com", "--values", "-", stdin=values)
-    shown = machine.ok("secret", "show", "prod", "--output", "json").json
+    shown = machine.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     assert shown["kasm-secrets/db-password"] == MARKER
     assert len(shown["kasm-secrets/redis-password"]) == 26
     assert shown["kasm-ingress-cert/tls.crt"] == certificate.read_text()

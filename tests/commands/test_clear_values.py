@@ -89,7 +89,7 @@ def test_what_only_secrets_hold_is_sealed_and_nowhere_else(
     start(machine)
     machine.ok("env", "add", "prod", "--hostname", "kasm.example.com", "--values", str(values))
     assert marker not in committed(machine)
-    assert machine.ok("secret", "show", "prod", "--output", "json").json["s/k"] == sealed
+    assert machine.ok("secret", "show", "prod", "--reveal", "--output", "json").json["s/k"] == sealed
     machine.ok("render", "--check")
 
 

@@ -110,7 +110,7 @@ def values(kasm: Machine) -> set[str]:
     """Every value of every Secret of the project, and the lines of those that have some."""
     found: set[str] = {REPLACED, base64.b64encode(REPLACED.encode()).decode()}
     for name in ("prod", "staging"):
-        for value in kasm.ok("secret", "show", name, "--output", "json").json.values():
+        for value in kasm.ok("secret", "show", name, "--reveal", "--output", "json").json.values():
             lines = [line for line in value.splitlines() if len(line) >= 16 and not line.startswith("-----")]
             found |= {value, base64.b64encode(value.encode()).decode(), *lines}
     assert len(found) > 100

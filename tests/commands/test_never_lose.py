@@ -272,7 +272,7 @@ def test_killed_anywhere_the_next_run_makes_it_whole(project: Machine) -> None:
         assert project.git("status", "--porcelain") == ""
         assert not list(project.root.rglob(".kasmgen-tmp-*"))
         project.git("fsck", "--strict")
-        assert len(project.ok("secret", "show", name, "--output", "json").json) == 6
+        assert len(project.ok("secret", "show", name, "--reveal", "--output", "json").json) == 6
     project.ok("render", "--check")
 
 

@@ -66,14 +66,14 @@ def add(machine: Machine) -> list[str]:
     login.unlink()
     done.append(machine.ok("render", "-vv"))
     done.append(machine.ok("env", "show", "prod", "-vv"))
-    done.append(machine.run("secret", "show", "prod", "-vv"))
+    done.append(machine.run("secret", "show", "prod", "--reveal", "-vv"))
     return [part for item in done for part in (item.stdout, item.stderr)]
 
 
 def secrets_of(machine: Machine) -> dict[str, bytes]:
     """Everything that was sealed, decrypted afterwards with the key."""
     machine.hold_key()
-    shown = machine.ok("secret", "show", "prod", "--output", "json").json
+    shown = machine.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     return {name: text.encode() for name, text in shown.items() if not name.endswith(("tls.crt", "ca.crt"))}
 
 

@@ -69,7 +69,7 @@ def test_pods_roll_when_a_value_changes_and_not_when_recipients_do(prod: Machine
 
 
 def test_an_environment_moves_to_another_namespace_with_its_secrets(prod: Machine) -> None:
-    before = prod.ok("secret", "show", "prod", "--output", "json").json
+    before = prod.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     keys = prod.home / ".config/sops/age/keys.txt"
     identity = keys.read_text()
     forget_key(prod)
@@ -81,12 +81,12 @@ def test_an_environment_moves_to_another_namespace_with_its_secrets(prod: Machin
     assert not (prod.root / "overlays/prod/resources/namespace-kasm.yaml").exists()
     keys.write_text(identity)
     sops(prod, "decrypt", f"{SECRETS}/kasm-secrets.sops.yaml")
-    assert prod.ok("secret", "show", "prod", "--output", "json").json == before
+    assert prod.ok("secret", "show", "prod", "--reveal", "--output", "json").json == before
 
 
 def test_a_key_that_is_missing_needs_a_private_key_and_is_added_with_one(prod: Machine) -> None:
     file = f"{SECRETS}/kasm-secrets.sops.yaml"
-    before = prod.ok("secret", "show", "prod", "--output", "json").json
+    before = prod.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     sops(prod, "unset", file, '["data"]["redis-password"]')
     identity = (prod.home / ".config/sops/age/keys.txt").read_text()
     forget_key(prod)
@@ -98,7 +98,7 @@ def test_a_key_that_is_missing_needs_a_private_key_and_is_added_with_one(prod: M
     assert prod.state() == state
     (prod.home / ".config/sops/age/keys.txt").write_text(identity)
     prod.ok("render")
-    after = prod.ok("secret", "show", "prod", "--output", "json").json
+    after = prod.ok("secret", "show", "prod", "--reveal", "--output", "json").json
     assert len(after["kasm-secrets/redis-password"]) == 26
     assert {k: v for k, v in after.items() if "redis" not in k} == {k: v for k, v in before.items() if "redis" not in k}
 

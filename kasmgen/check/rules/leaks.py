@@ -11,6 +11,7 @@ from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
+from kasmgen.secrets import private_keys
 from kasmgen.secrets.sealed_file import SECTIONS, is_sealed_value
 from kasmgen.yaml import documents as yaml_documents
 
@@ -93,26 +94,10 @@ def _in_clear(value: object) -> Iterator[tuple[str, str]]:
 
 # --- private keys ----------------------------------------------------------
 
-_KINDS = ("", "RSA ", "EC ", "DSA ", "ENCRYPTED ", "OPENSSH ")
-_BODY = rb"(?s:.{0,300}?)[A-Za-z0-9+/]{40}"
-_PEM = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----" + _BODY)
-_AGE = re.compile(rb"AGE-(?:SECRET-KEY(?:-PQ)?|PLUGIN-[A-Z0-9-]+)-1[0-9A-Z]{40,}")
-# In `data` a key is base64 from its first character on, so the beginning is always the same.
-_ENCODED = re.compile(
-    b"|".join(base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY----".encode())[:-4] for kind in _KINDS)
-    + b"|"
-    + base64.b64encode(b"AGE-SECRET-KEY-1")[:-4]
-)
-
 
 def private_key(text: Text) -> Iterator[Hit]:
-    content = text.content or b""
-    if b"-----BEGIN" in content and (found := _PEM.search(content)):
-        yield text.hit("holds a private key (PEM)", found.start())
-    if b"AGE-" in content and (found := _AGE.search(content)):
-        yield text.hit("holds a private key of age", found.start())
-    if found := _ENCODED.search(content):
-        yield text.hit("holds a private key in base64", found.start())
+    for found in private_keys.find(text.content or b""):
+        yield text.hit(f"holds a private key {found.form}", found.position)
 
 
 # --- masks -----------------------------------------------------------------
