@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from kasmgen.kubernetes.equality import equal
 from kasmgen.kubernetes.resources import Object, ResourceId
@@ -13,24 +13,44 @@ from kasmgen.overlay.size import lines
 from kasmgen.overlay.strategic_merge import DIRECTIVE, Inexpressible, merge_patch
 from kasmgen.yaml.documents import Yaml
 
-Form = Literal["merge", "json", "delete"]
+
+@dataclass(frozen=True)
+class _OfObject:
+    """id: the object as the base has it. version: its API version without the group."""
+
+    id: ResourceId
+    version: str
 
 
 @dataclass(frozen=True)
-class Patch:
-    """One change of one object of the base.
+class MergePatch(_OfObject):
+    """A strategic merge patch: `content` has apiVersion, kind, metadata and what differs.
 
-    id: the object as the base has it. version: its API version without the group.
-    content: for "merge" and "delete" a mapping with apiVersion, kind and metadata;
-    for "json" a list of RFC 6902 operations. targeted: False where a target would
-    meet another object too, so that kustomize must go by the content's identity.
+    targeted: False where a target would meet another object too, so that kustomize
+    must go by the content's identity.
     """
 
-    id: ResourceId
-    form: Form
-    content: Yaml
-    version: str = ""
+    content: Object
     targeted: bool = True
+
+
+@dataclass(frozen=True)
+class DeletePatch(_OfObject):
+    """Takes the object out of what is built. targeted: as of a `MergePatch`."""
+
+    content: Object
+    targeted: bool = True
+
+
+@dataclass(frozen=True)
+class JsonPatch(_OfObject):
+    """RFC 6902 operations. They carry no identity, so they always need a target."""
+
+    content: json_patch.Operations
+
+
+Patch: TypeAlias = MergePatch | DeletePatch | JsonPatch
+"""One change of one object of the base."""
 
 
 def compute(base: Object, want: Object, *, form: Literal["auto", "json"] = "auto") -> Patch | None:
@@ -49,17 +69,17 @@ def compute(base: Object, want: Object, *, form: Literal["auto", "json"] = "auto
     operations = json_patch.operations(base, want)
     merged = _merge(base, want) if form == "auto" else None
     if merged is not None and (_reads_well(merged, operations) or not json_patch.carries(want)):
-        return Patch(key, "merge", merged, _version(base))
-    return Patch(key, "json", operations, _version(base))
+        return MergePatch(key, _version(base), merged)
+    return JsonPatch(key, _version(base), operations)
 
 
-def merge(base: Object, want: Object) -> Patch | None:
+def merge(base: Object, want: Object) -> MergePatch | None:
     """The strategic merge patch for the two, however long; None if there is no exact one."""
     content = _merge(base, want)
-    return None if content is None else Patch(ResourceId.of(base), "merge", content, _version(base))
+    return None if content is None else MergePatch(ResourceId.of(base), _version(base), content)
 
 
-def delete(base: Object) -> Patch:
+def delete(base: Object) -> DeletePatch:
     """The patch that takes the object out of what is built."""
     identity = {k: v for k, v in base["metadata"].items() if k in ("name", "namespace")}
     content = {
@@ -68,7 +88,7 @@ def delete(base: Object) -> Patch:
         "kind": base["kind"],
         "metadata": identity,
     }
-    return Patch(ResourceId.of(base), "delete", content, _version(base))
+    return DeletePatch(ResourceId.of(base), _version(base), content)
 
 
 def entry(patch: Patch, path: str) -> Yaml:
@@ -77,7 +97,7 @@ def entry(patch: Patch, path: str) -> Yaml:
     kustomize ignores a target that nothing matches, so whoever uses the entry
     has to look at what is built.
     """
-    if not patch.targeted:
+    if not isinstance(patch, JsonPatch) and not patch.targeted:
         return {"path": path}
     target = {
         "group": patch.id.group,

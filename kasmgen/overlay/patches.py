@@ -13,7 +13,7 @@ from kasmgen.kubernetes.equality import Difference
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.overlay import json_patch
 from kasmgen.overlay import patch as patches
-from kasmgen.overlay.patch import Patch
+from kasmgen.overlay.patch import JsonPatch, Patch
 
 _NAME_LIMIT = 200
 _SUFFIX = ".yaml"
@@ -78,7 +78,7 @@ def _beyond(
     shared: frozenset[ResourceId],
 ) -> Iterator[Difference]:
     for key, made in found.items():
-        if made.form == "json":
+        if isinstance(made, JsonPatch):
             for path, why in json_patch.obstacles(want[becomes[key]]):
                 yield Difference(becomes[key], path, why)
             if key in shared:
@@ -97,9 +97,9 @@ def _namesakes(keys: Iterable[ResourceId]) -> frozenset[ResourceId]:
 
 def _by_identity(made: Patch, base: Object, want: Object | None) -> Patch:
     """The patch in a form that needs no target, where there is one."""
-    if made.form == "json" and want is not None:
+    if isinstance(made, JsonPatch) and want is not None:
         made = patches.merge(base, want) or made
-    return made if made.form == "json" else replace(made, targeted=False)
+    return made if isinstance(made, JsonPatch) else replace(made, targeted=False)
 
 
 def _pairs(base: Mapping[ResourceId, Object], want: Mapping[ResourceId, Object]) -> dict[ResourceId, ResourceId]:

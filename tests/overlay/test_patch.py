@@ -82,8 +82,8 @@ def computed(pair: tuple[Any, Any], form: Any = "auto") -> patch.Patch:
     return made
 
 
-def shows(made: patch.Patch, form: str, text: str) -> None:
-    assert made.form == form
+def shows(made: patch.Patch, form: type[patch.Patch], text: str) -> None:
+    assert isinstance(made, form)
     assert documents.dump(made.content) == documents.dump(load(text))
 
 
@@ -94,7 +94,7 @@ def test_equal_objects_need_no_patch() -> None:
 def test_a_changed_field_is_a_merge_with_just_that_field() -> None:
     shows(
         computed(changed(DEPLOYMENT, "spec.replicas", 3)),
-        "merge",
+        patch.MergePatch,
         """
         apiVersion: apps/v1
         kind: Deployment
@@ -154,7 +154,7 @@ def test_a_removed_field_is_null() -> None:
 
 def test_a_removed_label_repeats_the_rest_because_a_null_would_become_text() -> None:
     made = computed(changed(DEPLOYMENT, "metadata.labels.tier", None))
-    assert made.form == "merge"
+    assert isinstance(made, patch.MergePatch)
     assert made.content["metadata"]["labels"] == {"$patch": "replace", "app": "web"}
 
 
@@ -177,7 +177,7 @@ def test_containers_of_a_custom_resource_are_a_list_like_any_other() -> None:
     ],
 )
 def test_what_a_merge_cannot_say_exactly_is_a_json_patch(path: str, value: Any) -> None:
-    assert computed(changed(DEPLOYMENT, path, value)).form == "json"
+    assert isinstance(computed(changed(DEPLOYMENT, path, value)), patch.JsonPatch)
 
 
 def test_a_value_of_another_type_comes_with_its_whole_mapping() -> None:
@@ -192,13 +192,13 @@ def test_a_merge_that_would_change_an_irregular_list_elsewhere_is_avoided() -> N
     base, want = changed(DEPLOYMENT, "spec.replicas", 3)
     for obj in (base, want):
         obj["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "A", "value": "again"})
-    assert computed((base, want)).form == "json"
+    assert isinstance(computed((base, want)), patch.JsonPatch)
 
 
 def test_an_index_is_guarded_by_the_name_of_what_stands_there() -> None:
     shows(
         computed(changed(DEPLOYMENT, "spec.template.spec.containers.0.env.1.value", "new"), "json"),
-        "json",
+        patch.JsonPatch,
         """
         - {op: test, path: /spec/template/spec/containers/0/name, value: web}
         - {op: test, path: /spec/template/spec/containers/0/env/1/name, value: B}
@@ -242,12 +242,12 @@ def test_a_merge_that_repeats_a_long_list_gives_way_to_a_json_patch() -> None:
     container["env"] = [{"name": f"VARIABLE_{i}", "value": "x"} for i in range(60)]
     want = copy.deepcopy(base)
     want["spec"]["template"]["spec"]["containers"][0]["env"][59]["value"] = "new"
-    assert computed((base, want)).form == "json"
+    assert isinstance(computed((base, want)), patch.JsonPatch)
 
 
 def test_integers_that_json_would_round_stay_in_a_merge() -> None:
     base, want = changed(CUSTOM, "spec.containers.0.size", 2**60 + 1)
-    assert computed((base, want)).form == "merge"
+    assert isinstance(computed((base, want)), patch.MergePatch)
 
 
 def test_lists_with_thousands_of_items_take_no_quadratic_time() -> None:
@@ -270,7 +270,7 @@ def test_deep_objects_are_patched_in_both_forms() -> None:
 def test_a_delete_names_the_object_and_nothing_else() -> None:
     shows(
         patch.delete(load(DEPLOYMENT)),
-        "delete",
+        patch.DeletePatch,
         """
         $patch: delete
         apiVersion: apps/v1

@@ -30,13 +30,13 @@ def test_change_removal_and_addition_each_find_their_place() -> None:
     base = [an_object("ConfigMap", "a", data={"k": "1"}), an_object("ConfigMap", "b")]
     want = [an_object("ConfigMap", "a", data={"k": "2"}), an_object("ConfigMap", "c")]
     made = patched(base, want)
-    assert {key.name: p.form for key, p in made.patches.items()} == {"a": "merge", "b": "delete"}
+    assert {key.name: type(p) for key, p in made.patches.items()} == {"a": patch.MergePatch, "b": patch.DeletePatch}
     assert [key.name for key in made.added] == ["c"]
 
 
 def test_json_only_is_known_by_either_id() -> None:
     base, want = (an_object("ConfigMap", "a", data={"k": v}) for v in "12")
-    assert [p.form for p in patched([base], [want], ResourceId.of(base)).patches.values()] == ["json"]
+    assert [type(p) for p in patched([base], [want], ResourceId.of(base)).patches.values()] == [patch.JsonPatch]
 
 
 def test_an_object_in_another_namespace_is_the_same_one_moved() -> None:
@@ -65,7 +65,7 @@ def test_what_cannot_be_told_apart_is_removed_and_added() -> None:
     base = [an_object("Service", "a", namespace) for namespace in ("n1", "n2")]
     want = [an_object("Service", "a", namespace) for namespace in ("m1", "m2")]
     made = patched(base, want)
-    assert [p.form for p in made.patches.values()] == ["delete", "delete"]
+    assert [type(p) for p in made.patches.values()] == [patch.DeletePatch, patch.DeletePatch]
     assert len(made.added) == 2
 
 
