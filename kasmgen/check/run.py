@@ -183,7 +183,7 @@ class _Round:
             name = paths.environment(path)
             if path.startswith(f"{paths.BASE}/") or (name in results and not paths.is_sealed(path)):
                 content = self.tree.read(path)
-                if content is not None and (not name or name in known or marks.read(content).state == "edited"):
+                if content is not None and (not name or name in known or isinstance(marks.read(content), marks.Edited)):
                     present[path] = content
         missing = {path: what for result in results.values() for path, what in result.missing.items()}
         folders = {paths.environment(p) for p in self.tree.files if p.startswith(f"{paths.CLUSTERS}/")}

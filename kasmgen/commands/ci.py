@@ -41,7 +41,9 @@ def _pipeline(repo: git.Repository, project: str, platform: str) -> tuple[Tree, 
         return ci_pipelines.github(project, git.branch(repo) or "main"), ()
     entry = repo.root / ci_pipelines.GITLAB_ENTRY
     # A pipeline that people have is theirs; ours is one line in it.
-    theirs = entry.exists() and marks.read(workspace.read_bytes(entry, ci_pipelines.GITLAB_ENTRY)).state == "foreign"
+    theirs = entry.exists() and isinstance(
+        marks.read(workspace.read_bytes(entry, ci_pipelines.GITLAB_ENTRY)), marks.Foreign
+    )
     steps = [f"add to {ci_pipelines.GITLAB_ENTRY}: include: [{{local: /{ci_pipelines.GITLAB_FILE}}}]"] if theirs else []
     steps.append("for the comment: a project access token (scope api) in the masked variable KASMGEN_TOKEN")
     return ci_pipelines.gitlab(project, entry=not theirs), tuple(steps)

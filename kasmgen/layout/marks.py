@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TypeAlias
 
 from kasmgen.errors import InputError
 from kasmgen.layout.annotations import REVISION
@@ -24,15 +24,26 @@ _LINE = re.compile(
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What the first line says.
+class Unedited:
+    """A generated file as kasmgen wrote it: the sum fits. source: what the file was made from."""
 
-    state: "generated" (the sum fits), "edited" (it does not) or "foreign" (no mark).
-    source: what the file was made from, "" for foreign ones.
-    """
+    source: str
 
-    state: Literal["generated", "edited", "foreign"]
-    source: str = ""
+
+@dataclass(frozen=True)
+class Edited:
+    """A generated file that somebody has edited: the sum does not fit."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A file without a mark, which is not kasmgen's."""
+
+
+Mark: TypeAlias = Unedited | Edited | Foreign
+"""What the first line says."""
 
 
 def stamp(body: bytes, source: str) -> bytes:
@@ -52,12 +63,12 @@ def read(content: bytes) -> Mark:
     """
     line = _LINE.match(content)
     if not line:
-        return Mark("foreign")
+        return Foreign()
     source, expected = line["source"].decode("utf-8", "replace"), line["sum"].decode("ascii", "replace")
     body = content[line.end() :]
     bodies = [body, body.replace(b"\r\n", b"\n")] if line["end"] == b"\r\n" else [body]
     fits = any(hashlib.sha256(candidate).hexdigest() == expected for candidate in bodies)
-    return Mark("generated" if fits else "edited", source)
+    return Unedited(source) if fits else Edited(source)
 
 
 def is_sealed_by_us(content: bytes) -> bool:

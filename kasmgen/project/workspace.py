@@ -150,7 +150,7 @@ def _demand_inputs(root: Path, environments: Collection[str]) -> None:
 
 def _holds_ours(folder: Path) -> bool:
     return any(
-        marks.is_sealed_by_us(content) or marks.read(content).state != "foreign"
+        marks.is_sealed_by_us(content) or not isinstance(marks.read(content), marks.Foreign)
         for part, suffix in (("secrets", paths.SEALED_SUFFIX), ("patches", ".yaml"), ("resources", ".yaml"))
         for path in _below(folder / part)
         if _may_be_ours(path, part, suffix)
@@ -192,7 +192,7 @@ def _foreign(root: Path, directory: str) -> frozenset[str]:
         for folder in ("patches", "resources")
         for path in _below(root / directory / folder)
         if not _may_be_ours(path, folder, ".yaml")
-        or marks.read(read_bytes(path, path.relative_to(root).as_posix())).state == "foreign"
+        or isinstance(marks.read(read_bytes(path, path.relative_to(root).as_posix())), marks.Foreign)
     )
 
 

@@ -154,7 +154,7 @@ def _check_may_replace(path: str, present: bytes | None, wanted: bytes) -> None:
 
 
 def _check_unedited(path: str, present: bytes) -> None:
-    if marks.read(present).state == "edited":
+    if isinstance(marks.read(present), marks.Edited):
         raise RepositoryError(
             f"{path} is generated, and somebody has edited it",
             hint="move the edit into environment.yaml or a patch of your own, "
@@ -163,18 +163,17 @@ def _check_unedited(path: str, present: bytes) -> None:
 
 
 def _is_ours(content: bytes) -> bool:
-    return marks.read(content).state == "generated" or marks.is_sealed_by_us(content)
+    return isinstance(marks.read(content), marks.Unedited) or marks.is_sealed_by_us(content)
 
 
 def _prunable(root: Path, specs: Collection[str], tree: Tree, force: bool) -> Iterator[str]:
     for path in sorted({path for spec in specs for path in _under(root, spec)} - set(tree)):
         content = repository_files.read(root, path)
-        state = marks.read(content).state if content is not None else "foreign"
-        if state == "edited" and not force:
-            assert content is not None
+        if content is None or isinstance(marks.read(content), marks.Foreign):
+            continue
+        if not force:
             _check_unedited(path, content)
-        if state != "foreign":
-            yield path
+        yield path
 
 
 def _under(root: Path, spec: str) -> Iterator[str]:
@@ -392,8 +391,7 @@ def _settle(repo: git.Repository, journal: Journal) -> _Settled:
     repository_files.sweep((repo.root / entry.path).parent for entry in journal.entries)
     now = git.head(repo)
     landed = _landed(repo, journal, now)
-    if landed and journal.commits:
-        assert now is not None
+    if now is not None and landed and journal.commits:
         known = {entry.path: journal.index.get(entry.path, "") for entry in journal.entries}
         repository_commit.adopt(repo, journal.head, now, known)
     back, left = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])

@@ -14,7 +14,7 @@ SOURCES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), m
 
 @given(st.binary(), SOURCES)
 def test_a_stamped_file_is_known_with_its_source(body: bytes, source: str) -> None:
-    assert marks.read(marks.stamp(body, source)) == marks.Mark("generated", source)
+    assert marks.read(marks.stamp(body, source)) == marks.Unedited(source)
 
 
 @given(st.binary(), st.binary(min_size=1), st.integers(min_value=0))
@@ -22,7 +22,7 @@ def test_any_change_of_the_body_shows(body: bytes, more: bytes, where: int) -> N
     stamped = marks.stamp(body, "chart 1.0.0")
     start = len(stamped) - len(body)
     at = start + where % (len(body) + 1)
-    assert marks.read(stamped[:at] + more + stamped[at:]).state == "edited"
+    assert isinstance(marks.read(stamped[:at] + more + stamped[at:]), marks.Edited)
 
 
 def test_the_mark_is_one_comment_line_with_the_sum_of_what_follows() -> None:
@@ -36,14 +36,14 @@ def test_the_mark_is_one_comment_line_with_the_sum_of_what_follows() -> None:
 @given(st.text(st.sampled_from("ab: #\n")).map(str.encode))
 def test_line_ends_that_git_converted_are_no_edit(body: bytes) -> None:
     crlf = marks.stamp(body, "chart 1").replace(b"\n", b"\r\n")
-    assert marks.read(crlf) == marks.Mark("generated", "chart 1")
-    assert marks.read(crlf + b"more\r\n").state == "edited"
+    assert marks.read(crlf) == marks.Unedited("chart 1")
+    assert isinstance(marks.read(crlf + b"more\r\n"), marks.Edited)
 
 
 def test_a_sum_that_was_cut_or_changed_is_an_edit_and_not_a_foreign_file() -> None:
     line, _, body = marks.stamp(BODY, "chart 1").partition(b"\n")
     for broken in (line[:-1], line[:-64], line + b"0", line[:-64] + line[-64:].upper()):
-        assert marks.read(broken + b"\n" + body).state == "edited", broken
+        assert isinstance(marks.read(broken + b"\n" + body), marks.Edited), broken
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_sum_that_was_cut_or_changed_is_an_edit_and_not_a_foreign_file() -> No
     ],
 )
 def test_other_files_are_foreign(content: bytes) -> None:
-    assert marks.read(content) == marks.Mark("foreign")
+    assert marks.read(content) == marks.Foreign()
 
 
 @pytest.mark.parametrize("source", ["", "a\nb", "a\rb", "a\x00b"])

@@ -76,7 +76,7 @@ def test_every_object_has_a_file_of_its_own_inside_of_the_base(items: list[Rende
         assert re.fullmatch(r"base/([a-z0-9][a-z0-9-]*/)?[a-z0-9][a-z0-9.-]*\.yaml", path)
         assert ".." not in path
         assert all(len(part) <= 255 for part in PurePosixPath(path).parts)
-        assert marks.read(content).state == "generated"
+        assert isinstance(marks.read(content), marks.Unedited)
         assert not any(other.startswith(f"{path}/") for other in files)
         found.append(documents.load(content.decode()))
     assert sorted(map(documents.dump, found[:-1])) == sorted(documents.dump(item.object) for item in items)
@@ -131,4 +131,4 @@ def test_an_environment_with_an_address_brings_its_own_repository(url: str, secr
 def test_without_an_address_there_is_no_repository_and_files_carry_the_mark() -> None:
     files = flux.files(PROJECT, Environment("prod", "h.example"), "", "chart 1.0.0")
     assert set(files) == {"clusters/prod/kasm.yaml"}
-    assert marks.read(files["clusters/prod/kasm.yaml"]) == marks.Mark("generated", "chart 1.0.0")
+    assert marks.read(files["clusters/prod/kasm.yaml"]) == marks.Unedited("chart 1.0.0")

@@ -38,7 +38,7 @@ def _same(present: bytes, wanted: bytes) -> bool:
 
 
 def _is_ours(content: bytes) -> bool:
-    return marks.read(content).state == "generated" or marks.is_sealed_by_us(content)
+    return isinstance(marks.read(content), marks.Unedited) or marks.is_sealed_by_us(content)
 
 
 def inputs(generated: Generated) -> Iterator[Hit]:
@@ -48,7 +48,7 @@ def inputs(generated: Generated) -> Iterator[Hit]:
 
 def edited(generated: Generated) -> Iterator[Hit]:
     for path, content in generated.present.items():
-        if content is not None and marks.read(content).state == "edited":
+        if content is not None and isinstance(marks.read(content), marks.Edited):
             yield _hit(path, "the file is generated, and somebody has edited it")
 
 
@@ -61,7 +61,7 @@ def missing(generated: Generated) -> Iterator[Hit]:
 def stale(generated: Generated) -> Iterator[Hit]:
     for path, wanted in generated.planned.items():
         content = generated.present.get(path)
-        if content is None or _same(content, wanted) or marks.read(content).state == "edited":
+        if content is None or _same(content, wanted) or isinstance(marks.read(content), marks.Edited):
             continue
         if _is_ours(wanted) and not _is_ours(content):
             yield _hit(path, "a file that kasmgen did not make stands where a generated one must be")
@@ -71,7 +71,7 @@ def stale(generated: Generated) -> Iterator[Hit]:
 
 def left_over(generated: Generated) -> Iterator[Hit]:
     for path, content in generated.present.items():
-        if path not in generated.planned and content is not None and marks.read(content).state == "generated":
+        if path not in generated.planned and content is not None and isinstance(marks.read(content), marks.Unedited):
             yield _hit(path, "the file is generated, and nothing asks for it any longer")
 
 
