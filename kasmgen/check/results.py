@@ -9,6 +9,7 @@ from kasmgen.check.rule import ERROR, Finding
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import PROJECT_FILE
 from kasmgen.project.config import CheckOff
+from kasmgen.quantities import count
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,14 @@ class CheckReport:
     @property
     def summary(self) -> str:
         """One line for people."""
-        found = ", ".join(_count(number, what) for number, what in self._counts if number)
-        off = f"; {_count(len(self.silenced), 'finding')} switched off" if self.silenced else ""
-        where = f" in {_count(len(self.environments), 'environment')}" if self.environments else ""
+        found = ", ".join(count(number, what) for number, what in self._counts if number)
+        off = f"; {count(len(self.silenced), 'finding')} switched off" if self.silenced else ""
+        where = f" in {count(len(self.environments), 'environment')}" if self.environments else ""
         return f"{found or 'nothing found'}{where}{off}"
 
     @property
     def _counts(self) -> Sequence[tuple[int, str]]:
         return ((self.errors, "error"), (self.warnings, "warning"))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def report(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kasmgen.errors import KasmgenError
+from kasmgen.quantities import count
 from kasmgen.safe_text import escaped_lines
 
 if TYPE_CHECKING:
@@ -160,10 +161,7 @@ def outcome(settings: OutputSettings, done: Outcome, output: str) -> None:
         say(settings, f"note: {report}", "warn")
     say(settings, done.summary, "good")
     if done.commit:
-        # Imported here: it knows all words of a report.
-        from kasmgen.review.formats import words
-
-        say(settings, f"committed {done.commit[:12]}: {words.count(done.files, 'file')}", "dim")
+        say(settings, f"committed {done.commit[:12]}: {count(done.files, 'file')}", "dim")
     next_steps(settings, done.next_steps)
 
 

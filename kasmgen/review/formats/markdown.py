@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from kasmgen.errors import InputError
+from kasmgen.quantities import count
 from kasmgen.review.formats import words
 from kasmgen.review.formats.line_diff import Line, clip
 from kasmgen.review.formats.view import EntryView, EnvironmentView, FieldView, ReportView, view
@@ -46,7 +47,7 @@ def render(report: Report, max_bytes: int = MAX_BYTES, full_report: str = "the f
     missing = [entry for entry in single if not out.add(_block(entry, shown))]
     missing += [entry for together in whole if not out.add(_whole(together)) for entry in together.entries]
     if shown.quiet:
-        out.add(f"{words.count(len(shown.quiet), 'more change')} of versions, order and own marks only.\n")
+        out.add(f"{count(len(shown.quiet), 'more change')} of versions, order and own marks only.\n")
     return out.text + _tail(left_out, missing, full_report)
 
 
@@ -72,7 +73,7 @@ def _tail(left_out: Sequence[str], missing: Sequence[EntryView], full_report: st
     parts = list(left_out)
     if missing:
         named = [f"{entry.kind} {_cut(entry.name)}" for entry in missing]
-        parts.append(f"{words.count(len(missing), 'object')} ({_names(named, 3)})")
+        parts.append(f"{count(len(missing), 'object')} ({_names(named, 3)})")
     return f"✂️ **Cut to fit:** {_cut(', '.join(parts), 400)}. See {_escape(_cut(full_report, 100))}.\n"
 
 
@@ -142,7 +143,7 @@ def _summary(shown: ReportView) -> Iterator[tuple[str, str]]:
 def _failures(failed: Sequence[EnvironmentView]) -> str:
     lines = [f"🛑 **{_escape(_cut(e.name))}** could not be built:\n\n{_fence(_error_lines(e))}\n" for e in failed[:5]]
     if len(failed) > len(lines):
-        lines.append(f"🛑 {words.count(len(failed) - len(lines), 'more environment')} could not be built.\n")
+        lines.append(f"🛑 {count(len(failed) - len(lines), 'more environment')} could not be built.\n")
     return "\n".join(lines)
 
 
@@ -179,7 +180,7 @@ def _risks(shown: ReportView) -> Iterator[str]:
         words_ = f"**{words.title(risk.id)}**: {_escape(_cut(risk.reason, 240))}"
         yield f"- {_SIGNS[risk.severity]} {name}: {words_} _({where})_"
     if len(found) > _MOST_RISKS:
-        yield f"- {words.count(len(found) - _MOST_RISKS, 'more risk')}"
+        yield f"- {count(len(found) - _MOST_RISKS, 'more risk')}"
     yield from _risks_of_whole(whole)
 
 
@@ -191,7 +192,7 @@ def _risks_of_whole(whole: Sequence[words.WholeEnvironments]) -> Iterator[str]:
         listed = _escape(_cut("; ".join(kinds), 240))
         yield f"- {_SIGNS[severity]} {words.OPS[together.op]} with {names}: **{_escape(fate)}**: {listed}"
     if len(found) > _MOST_WHOLE:
-        yield f"- {words.count(len(found) - _MOST_WHOLE, 'more risk')} of environments that go"
+        yield f"- {count(len(found) - _MOST_WHOLE, 'more risk')} of environments that go"
 
 
 # --- objects -------------------------------------------------------------
@@ -232,7 +233,7 @@ def _body(entry: EntryView) -> Iterator[str]:
         yield ""
     lines = [line for field in entry.fields[:_MOST_FIELDS] for line in _field(field)]
     if len(entry.fields) > _MOST_FIELDS:
-        lines.append(f"  … {words.count(len(entry.fields) - _MOST_FIELDS, 'more field')}")
+        lines.append(f"  … {count(len(entry.fields) - _MOST_FIELDS, 'more field')}")
     if entry.op != "remove":
         lines += _diff(entry.lines)
     if lines:

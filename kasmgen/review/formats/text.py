@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kasmgen.quantities import count
 from kasmgen.review.formats import words
 from kasmgen.review.formats.line_diff import Line, clip
 from kasmgen.review.formats.view import EntryView, FieldView, ReportView, view
@@ -72,7 +73,7 @@ def _report(shown: ReportView, full: bool) -> Iterator[list[_Styled]]:
         yield from _whole(together)
     if shown.quiet:
         yield []
-        yield [(f"{words.count(len(shown.quiet), 'more change')} of versions, order and own marks only", "dim")]
+        yield [(f"{count(len(shown.quiet), 'more change')} of versions, order and own marks only", "dim")]
 
 
 def _environments(shown: ReportView) -> Iterator[list[_Styled]]:
@@ -86,7 +87,7 @@ def _environments(shown: ReportView) -> Iterator[list[_Styled]]:
             line.append((words.numbers(environment), ""))
         for number, word in ((environment.errors, "error"), (environment.warnings, "warning")):
             if number and environment.state != "failed":
-                line.append((f", {words.count(number, word)}", _SEVERITY[word]))
+                line.append((f", {count(number, word)}", _SEVERITY[word]))
         yield line
         for part in environment.error.splitlines():
             yield [("    " + part, "red")]
@@ -110,7 +111,7 @@ def _entry(entry: EntryView, shown: ReportView, full: bool) -> Iterator[list[_St
     if full:
         yield from (_line(line, "    ") for line in entry.lines)
     elif entry.op == "add" and entry.lines and entry.secret is None:
-        yield [(f"    {words.count(len(entry.lines), 'line')} of YAML", "dim")]
+        yield [(f"    {count(len(entry.lines), 'line')} of YAML", "dim")]
     if folded := words.folded_line(entry):
         yield [(f"    not shown: {folded}", "dim")]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kasmgen.quantities import count
 from kasmgen.review.changes import CertificateFacts, SecretChange, Severity
 from kasmgen.review.formats.view import EntryView, EnvironmentView, ReportView
 from kasmgen.review.grouping import goes_along
@@ -24,11 +25,6 @@ STATES = {
     "same": "same",
 }
 """State of a Secret's key -> how it is told; those that matter first."""
-
-
-def count(number: int, one: str, many: str = "") -> str:
-    """`number` with its unit: "1 error", "2 errors"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[str], most: int) -> str:
