@@ -73,7 +73,7 @@ def start(scratch: Scratch, plan: Plan) -> Iterator[Figure]:
     """`kasmgen --help`."""
     tasks = [kasmgen(scratch, scratch.directory, "--help"), python(scratch, "-c", "import click")]
     runs = clock.alternate(tasks, plan.short)
-    yield ratio("`kasmgen --help`", '`python -c "import click"`', runs, 2.5, plan.short)
+    yield ratio("`kasmgen --help`", '`python -c "import click"`', runs, 1.5, plan.short)
 
 
 def add(scratch: Scratch, plan: Plan) -> Iterator[Figure]:

@@ -10,7 +10,8 @@ import gc
 import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
@@ -101,9 +102,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with a code of the table."""
     # A core dump holds the memory, passwords and private keys in it. Programs that are started inherit the limit.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Nearly all that a run makes is needed to its end: to look for garbage often is to find none.
+    with _garbage_seldom():
+        sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+@contextmanager
+def _garbage_seldom() -> Iterator[None]:
+    """Nearly all that a run makes is needed to its end: to look for garbage often is to find none."""
+    before = gc.get_threshold()
     gc.set_threshold(50_000, 20, 20)
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def run(arguments: list[str]) -> int:

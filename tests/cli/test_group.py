@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import sys
+
 import pytest
 
-from kasmgen.cli.group import COMMANDS, Deferred, run
+from kasmgen.cli.group import COMMANDS, Deferred, main, run
 
 WIDE = 1000
 
@@ -32,3 +37,46 @@ def test_the_help_of_a_command_is_its_own(capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     assert said.startswith("Usage: kasmgen env add [OPTIONS] NAME\n")
     assert "--hostname" in said
+
+
+def test_the_help_imports_no_module_of_a_command() -> None:
+    code = """
+import sys
+from kasmgen.cli.group import run
+run(["--help"])
+print(*sorted(name for name in sys.modules if name.startswith("kasmgen.")), sep=" ", file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == [
+        "kasmgen.cli",
+        "kasmgen.cli.group",
+        "kasmgen.cli.options",
+        "kasmgen.cli.output",
+        "kasmgen.errors",
+        "kasmgen.quantities",
+        "kasmgen.safe_text",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("d", ["demo", "diff", "doctor"]), ("env s", ["show"]), ("render --dr", ["--dry-run"])],
+)
+def test_the_shell_completes_commands_and_options(words: str, found: list[str]) -> None:
+    variables = {
+        "_KASMGEN_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"kasmgen {words}",
+        "COMP_CWORD": str(len(words.split())),
+    }
+    command = [sys.executable, "-m", "kasmgen"]
+    done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [f"plain,{name}" for name in found]
+
+
+def test_a_run_leaves_the_collector_of_garbage_as_it_found_it(capsys: pytest.CaptureFixture[str]) -> None:
+    before = gc.get_threshold()
+    with pytest.raises(SystemExit) as done:
+        main(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out.startswith("kasmgen, version ")
+    assert gc.get_threshold() == before
