@@ -1,35 +1,37 @@
 """The spine: from the inputs to the tree of files that belongs in the repository.
 
-Fetch the chart, render the base, and for each environment render, fill in what
-Secrets are missing, seal, patch, build and compare. Nothing in the project is
+Fetch the chart, render the base, and for each environment render, compare with what
+is sealed, fill in what Secrets are missing, seal, assemble. Nothing in the project is
 written here; `publish` does that with what comes out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
-from kasmgen.chart import render
+from kasmgen.chart import render, required_secrets
+from kasmgen.chart.release import LoadedChart, Release
 from kasmgen.concurrency import each
 from kasmgen.delivery import flux
-from kasmgen.errors import InputError
-from kasmgen.kubernetes.resources import Chart, Note, Render, ResourceId, Secret
-from kasmgen.layout import paths
+from kasmgen.kubernetes.resources import Chart, Note, Object, Render, ResourceId
 from kasmgen.overlay import assemble, verify
 from kasmgen.overlay import base as overlay_base
-from kasmgen.project import config
-from kasmgen.project.config import Environment, Project
+from kasmgen.overlay.assemble import AssembledOverlay, OverlayInputs
+from kasmgen.project.config import Project
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
-from kasmgen.repository import scratch
-from kasmgen.secrets import certificates, required, rollout, seal, sealed_file, supplied
 from kasmgen.secrets import plan as secrets_plan
-from kasmgen.secrets import sops_config as secrets_sops_config
-from kasmgen.secrets.plan import Create, Plan, Sources
+from kasmgen.secrets import required, rollout, seal, sealed_file, sops_config, supplied
+from kasmgen.secrets.plan import Create, Filling, Keep, Plan, Sources
 from kasmgen.secrets.required import RequiredSecret
 from kasmgen.secrets.supplied import Supplied
 
 Progress = Callable[[str], None]
+NOTHING = Supplied()
+
+
+# --- what comes out ----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -70,74 +72,171 @@ class Built:
         return tuple(report for result in self.environments.values() for report in result.reports)
 
 
-# --- one environment -------------------------------------------------------------
+# --- the base --------------------------------------------------------------------------
 
 
-def required_secrets(
-    loaded: render.LoadedChart, project: Project, environment: Environment, first: Render, second: Render
-) -> tuple[RequiredSecret, ...]:
-    """All Secrets that the environment must have: those of the profile, then what else the chart renders."""
-    namespace = render.namespace_of(project, environment)
-    given = render.given_values(loaded, project, environment)
-    known = {item.id: item for item in loaded.profile.secrets(environment, namespace, given)}
-    for key, rendered in sorted(first.secrets.items()):
-        if key not in known:
-            again = second.secrets.get(key)
-            how = environment.certificates.get(key.name, config.CertificateInput())
-            pem = required.random_pair(rendered, again)
-            if how.source == "existing":
-                continue
-            spec = _certificate(pem, how)
-            known[key] = required.from_render(rendered, again, tls=spec)
-    _refuse_unknown_certificates(loaded, environment, known.values())
-    return tuple(known.values())
+@dataclass(frozen=True)
+class Base:
+    """The chart rendered with the shared values, and the files that this becomes."""
+
+    release: Release
+    render: Render
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def loaded(self) -> LoadedChart:
+        """The project's chart."""
+        return self.release.loaded
+
+    @property
+    def objects(self) -> dict[ResourceId, Object]:
+        """What the files build to."""
+        return {key: item.object for key, item in self.render.objects.items()}
 
 
-def _refuse_unknown_certificates(
-    loaded: render.LoadedChart, environment: Environment, secrets: Iterable[RequiredSecret]
-) -> None:
-    """An entry under `certificates` that is about none would be ignored in silence."""
-    pairs = [item.id.name for item in secrets if item.certificate]
-    existing = [name for name, how in environment.certificates.items() if how.source == "existing"]
-    roles = loaded.profile.certificates or (*pairs, *existing)
-    for name in environment.certificates:
-        if name not in roles:
-            raise InputError(
-                f"{environment.directory}/{paths.ENVIRONMENT_FILE}: certificates.{name}: there is no such certificate",
-                hint=f"there are: {', '.join(roles) or 'none'}",
-            )
+def render_base(run: render.RenderSession, project: Project) -> Base:
+    """The base of the project."""
+    release = run.release(project)
+    rendered, _ = render.render(run, release)
+    return Base(release, rendered, overlay_base.base(rendered.objects, str(release.loaded.chart)))
 
 
-def _certificate(pem: bytes | None, how: config.CertificateInput) -> certificates.CertificateSpec | None:
-    """What to issue in place of the chart's own certificate. An authority's stays as the chart made it."""
-    if pem is None or certificates.is_authority(pem):
-        return None
-    return certificates.like(pem, key_type=how.key_type or "", days=how.days or 0)
+def prove_base(run: render.RenderSession, base: Base) -> None:
+    """Raise KasmgenError if kustomize does not make of the base what the chart renders.
+
+    With an environment that needs no extra build: what it is built of is the base.
+    """
+    verify.prove_base(run.programs.kustomize, run.directory / "base", base.files, base.objects, run.cache)
 
 
-def build_environment(job: assemble.Job, files: EnvironmentFiles, passed: Supplied) -> BuiltEnvironment:
-    """Everything below `overlays/<env>/` and `clusters/<env>/`, proved to build what Helm would install."""
-    project, environment = job.workspace.project, files.environment
-    loaded = job.run.chart(environment.chart or project.chart)
-    namespace = render.namespace_of(project, environment)
-    given = render.render_values(loaded, project, environment)
-    first, second = render.render(job.run, loaded, project.release, namespace, given)
-    if first.secrets:
-        render.refuse_written_secrets(job.run, loaded, project, environment)
-    plans, assigned = _plan_secrets(job, files, passed, required_secrets(loaded, project, environment, first, second))
-    secrets = seal.seal(environment.name, plans, job.workspace.sops_config, job.sources, assigned)
-    others = {item.path: item.content for item in files.existing if item.path not in secrets}
-    revisions = _revisions({**others, **secrets})
-    want = {key: rollout.mark_secrets(item.object, revisions) for key, item in first.objects.items()}
-    overlay = assemble.exact(job, files, want, {**others, **secrets}, str(loaded.chart))
-    cluster = flux.files(project, environment, job.workspace.prefix, str(loaded.chart))
+@dataclass(frozen=True)
+class Foundation:
+    """What every environment of a workspace stands on. builder: builds overlays on the base."""
+
+    run: render.RenderSession
+    workspace: Workspace
+    base: Base
+    builder: verify.Builder
+
+
+def lay_foundation(run: render.RenderSession, workspace: Workspace, names: Sequence[str]) -> Foundation:
+    """The base rendered, and the first of the environments `names` begun meanwhile."""
+    for name in names[:1]:
+        run.start(workspace.project, workspace.environments[name].environment)
+    base = render_base(run, workspace.project)
+    builder = verify.Builder(run.programs, run.cache, run.directory, base.files, workspace.repo, workspace.prefix)
+    return Foundation(run, workspace, base, builder)
+
+
+# --- one environment ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EnvironmentPlan:
+    """An environment rendered and compared with what is sealed: no key was needed, and nothing was made.
+
+    files: what stands on disk. render: what Helm would install. needed: the Secrets that it must have,
+    secrets: what has to happen to each of them.
+    """
+
+    files: EnvironmentFiles
+    release: Release
+    render: Render
+    needed: tuple[RequiredSecret, ...]
+    secrets: tuple[Plan, ...]
+
+    @property
+    def missing(self) -> tuple[Filling, ...]:
+        """The Secrets that something has to be sealed for. While there is one, nobody knows what is patched."""
+        return tuple(plan for plan in self.secrets if not isinstance(plan, Keep))
+
+
+def plan_environment(
+    foundation: Foundation, files: EnvironmentFiles, now: datetime, passed: Supplied = NOTHING
+) -> EnvironmentPlan:
+    """Render the environment, and decide what its Secrets need.
+
+    Raises KasmgenError if the chart does not render or asks for what there is not.
+    """
+    environment = files.environment
+    release = foundation.run.release(foundation.workspace.project, environment)
+    first, second = render.render(foundation.run, release)
+    needed = required_secrets.of(release, environment, first, second)
+    if passed.registry:
+        login = supplied.registry_secret(environment.registry, release.namespace, passed.registry)
+        needed = (*needed, login)
+    taken = [item.path for item in files.existing]
+    plans: list[Plan] = []
+    for item in needed:
+        existing = secrets_plan.find(item, files.existing)
+        plans.append(secrets_plan.decide(environment.name, item, existing, taken, now))
+        taken.append(plans[-1].path)
+    return EnvironmentPlan(files, release, first, needed, tuple(plans))
+
+
+def seal_secrets(
+    foundation: Foundation,
+    plan: EnvironmentPlan,
+    sources: Sources,
+    committed: Callable[[str], bool],
+    passed: Supplied = NOTHING,
+) -> dict[str, bytes]:
+    """Fill in what Secrets are missing, and seal: path -> content of every sealed file of the plan.
+
+    Raises SecretError where that would put a secret into clear text, to other recipients or in the place
+    of one that was lost, and where it takes a private key that is not at hand.
+    """
+    name, config = plan.files.environment.name, foundation.workspace.sops_config
+    if plan.render.secrets:
+        render.refuse_written_secrets(foundation.run, plan.release)
+    if plan.files.existing:
+        sops_config.require_own_rule(config, name, [item.path for item in plan.files.existing])
+    secrets_plan.refuse_lost(plan.secrets, committed)
+    values = supplied.assign(passed, plan.needed)
+    return seal.seal(foundation.run.programs, name, plan.secrets, config, sources, values)
+
+
+def assemble_environment(
+    foundation: Foundation, plan: EnvironmentPlan, sealed: Mapping[str, bytes]
+) -> AssembledOverlay:
+    """Everything below `overlays/<env>/` and `clusters/<env>/`, proved to build what Helm would install.
+
+    sealed: path -> content of the sealed files of the plan; other sealed files stay as they are.
+    """
+    secrets = {**_others(plan, sealed), **sealed}
+    revisions = _revisions(secrets)
+    want = {key: rollout.mark_secrets(item.object, revisions) for key, item in plan.render.objects.items()}
+    source, base = str(plan.release.loaded.chart), foundation.base.objects
+    inputs = OverlayInputs(plan.files, plan.release.namespace, base, want, secrets, source)
+    overlay = assemble.prove(inputs, foundation.builder)
+    workspace = foundation.workspace
+    cluster = flux.files(workspace.project, plan.files.environment, workspace.prefix, source)
+    return replace(overlay, files={**overlay.files, **cluster})
+
+
+def build_environment(
+    foundation: Foundation,
+    files: EnvironmentFiles,
+    sources: Sources,
+    committed: Callable[[str], bool],
+    passed: Supplied = NOTHING,
+) -> BuiltEnvironment:
+    """The environment planned, sealed and assembled."""
+    plan = plan_environment(foundation, files, sources.now, passed)
+    sealed = seal_secrets(foundation, plan, sources, committed, passed)
+    overlay = assemble_environment(foundation, plan, sealed)
     return BuiltEnvironment(
-        name=environment.name,
-        files={**overlay, **cluster},
-        created=tuple(sorted(plan.path for plan in plans if isinstance(plan, Create))),
-        notes=first.notes,
-        reports=(*_reports(environment, loaded, plans), *_left_over(others)),
+        name=files.environment.name,
+        files=overlay.files,
+        created=tuple(sorted(item.path for item in plan.secrets if isinstance(item, Create))),
+        notes=plan.render.notes,
+        reports=(*_reports(plan), *_left_over(_others(plan, sealed))),
     )
+
+
+def _others(plan: EnvironmentPlan, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Sealed files that the chart does not ask for."""
+    return {item.path: item.content for item in plan.files.existing if item.path not in sealed}
 
 
 def _left_over(others: Mapping[str, bytes]) -> list[str]:
@@ -149,46 +248,27 @@ def _left_over(others: Mapping[str, bytes]) -> list[str]:
     ]
 
 
-def _plan_secrets(
-    job: assemble.Job, files: EnvironmentFiles, passed: Supplied, needed: Sequence[RequiredSecret]
-) -> tuple[list[Plan], dict[ResourceId, dict[str, Secret]]]:
-    environment = files.environment
-    if passed.registry:
-        namespace = render.namespace_of(job.workspace.project, environment)
-        needed = [*needed, supplied.registry_secret(environment.registry, namespace, passed.registry)]
-    taken = [item.path for item in files.existing]
-    if taken:
-        secrets_sops_config.require_own_rule(job.workspace.sops_config, environment.name, taken)
-    plans: list[Plan] = []
-    for item in needed:
-        existing = secrets_plan.find(item, files.existing)
-        plan = secrets_plan.decide(environment.name, item, existing, taken, job.sources.now)
-        taken.append(plan.path)
-        plans.append(plan)
-    secrets_plan.refuse_lost(plans, job.committed)
-    return plans, supplied.assign(passed, needed)
-
-
-def _reports(environment: Environment, loaded: render.LoadedChart, plans: Sequence[Plan]) -> tuple[str, ...]:
-    reports = [report for plan in plans for report in plan.reports]
+def _reports(plan: EnvironmentPlan) -> list[str]:
+    reports = [report for item in plan.secrets for report in item.reports]
+    environment, loaded = plan.files.environment, plan.release.loaded
     unused = loaded.profile.unused(environment)
     if unused and not environment.values:
         what = f"chart {loaded.chart.name} has no profile; set its own values for {', '.join(unused)}"
         reports.append(f"{environment.name}: {what}")
-    return tuple(reports)
+    return reports
 
 
-def _revisions(files: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
-    found = {path: sealed_file.parse(content, path) for path, content in files.items()}
-    return {(item.namespace, item.name): sealed_file.revision(files[path]) for path, item in found.items()}
+def _revisions(secrets: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
+    """(namespace, name) of each sealed Secret -> what changes when, and only when, its content does."""
+    found = {path: sealed_file.parse(content, path) for path, content in secrets.items()}
+    return {(item.namespace, item.name): sealed_file.revision(secrets[path]) for path, item in found.items()}
 
 
-# --- the whole -------------------------------------------------------------------
+# --- the whole -------------------------------------------------------------------------
 
 
 def build(
-    run: render.RenderSession,
-    workspace: Workspace,
+    foundation: Foundation,
     names: Sequence[str],
     sources: Sources,
     committed: Callable[[str], bool],
@@ -201,49 +281,26 @@ def build(
     people supplied for an environment. progress: called with each environment that
     is done. Raises KasmgenError of any kind; nothing was written then.
     """
-    project = workspace.project
-    loaded = run.chart(project.chart)
-    if names:
-        render.start(run, project, workspace.environments[names[0]].environment)
-    base = render.render_base(run, loaded, project)
-    if base.secrets:
-        render.refuse_written_secrets(run, loaded, project, None)
-    base_files = overlay_base.base(base.objects, str(loaded.chart))
-    if names:
-        scratch.write_tree(run.directory / "build", base_files)
-    else:
-        prove_base(run, base, base_files)
-    job = assemble.Job(run, workspace, base, base_files, sources, committed)
+    run, base = foundation.run, foundation.base
+    if base.render.secrets:
+        render.refuse_written_secrets(run, base.release)
+    if not names:
+        prove_base(run, base)
 
     def one(name: str) -> BuiltEnvironment:
-        result = build_environment(job, workspace.environments[name], (passed or {}).get(name, Supplied()))
+        files, own = foundation.workspace.environments[name], (passed or {}).get(name, NOTHING)
+        result = build_environment(foundation, files, sources, committed, own)
         progress(name)
         return result
 
     # The commit's message tells it; asked now, it is there when the builds are done.
     run.programs.kustomize.version.start()
     results = {result.name: result for result in each(one, names)}
-    relaxed = tuple(Note("schema: a key whose default is null is not required", item) for item in loaded.relaxed)
-    return Built(loaded.chart, base_files, results, (*relaxed, *base.notes))
+    relaxed = [Note("schema: a key whose default is null is not required", item) for item in base.loaded.relaxed]
+    return Built(base.loaded.chart, base.files, results, (*relaxed, *base.render.notes))
 
 
-def prove_base(run: render.RenderSession, base: Render, files: Mapping[str, bytes]) -> None:
-    """Raise KasmgenError if kustomize does not make of the base what the chart renders.
-
-    With an environment that needs no extra build: what it is built of is the base.
-    """
-    want = {key: item.object for key, item in base.objects.items()}
-    verify.prove_base(run.programs.kustomize, run.directory / "build", files, want, run.cache)
-
-
-def key_types(loaded: render.LoadedChart, project: Project, environment: Environment) -> list[str]:
-    """Types of the private keys that a new environment needs, slowest first, as far as its profile tells."""
-    namespace = render.namespace_of(project, environment)
-    secrets = loaded.profile.secrets(environment, namespace, render.given_values(loaded, project, environment))
-    return sorted((item.certificate.key_type for item in secrets if item.certificate), reverse=True)
-
-
-def with_environment(workspace: Workspace, files: EnvironmentFiles, sops_config: bytes) -> Workspace:
-    """The workspace as it will be with one more (or one changed) environment."""
+def with_environment(workspace: Workspace, files: EnvironmentFiles, config: bytes) -> Workspace:
+    """The workspace as it will be with one more (or one changed) environment, and `.sops.yaml` with this content."""
     environments = {**workspace.environments, files.environment.name: files}
-    return replace(workspace, environments=environments, sops_config=sops_config)
+    return replace(workspace, environments=environments, sops_config=config)

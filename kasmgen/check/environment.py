@@ -5,23 +5,25 @@ What fails is kept as a value, so that one broken environment does not hide the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import posixpath
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TypeAlias, assert_never
+from datetime import datetime
+from typing import assert_never
 
 from kasmgen import build
-from kasmgen.chart import render as chart_render
+from kasmgen.build import EnvironmentPlan, Foundation
 from kasmgen.check.rules import overlays
-from kasmgen.delivery import flux
+from kasmgen.check.work_tree import ProjectFiles
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
-from kasmgen.kubernetes.resources import Object, Render, ResourceId
-from kasmgen.overlay import assemble, verify
+from kasmgen.kubernetes.resources import Object, ResourceId
+from kasmgen.layout.paths import KUSTOMIZATION
+from kasmgen.overlay import verify
+from kasmgen.overlay.assemble import AssembledOverlay
 from kasmgen.project.workspace import EnvironmentFiles
-from kasmgen.secrets import plan as secrets_plan
-from kasmgen.secrets import rollout, seal, sealed_file, supplied
+from kasmgen.secrets import seal
 from kasmgen.secrets.certificates import CertificateSpec
-from kasmgen.secrets.plan import Add, Create, Filling, Keep, Plan, Replace
+from kasmgen.secrets.plan import Add, Create, Filling, Replace
 from kasmgen.yaml import documents
 
 
@@ -42,127 +44,80 @@ class CheckedEnvironment:
     external: frozenset[str] = frozenset()
 
 
-def environment(job: assemble.Job, files: EnvironmentFiles) -> CheckedEnvironment:
-    """The environment, examined. Raises ToolError if a program is missing."""
+def environment(
+    foundation: Foundation, files: EnvironmentFiles, tree: ProjectFiles, now: datetime
+) -> CheckedEnvironment:
+    """The environment, as `render` would make it and as it stands."""
     failures: dict[str, KasmgenError] = {}
-    planned: dict[str, bytes] | None = None
-    plans: list[Plan] = []
-    overlay: assemble.AssembledOverlay | None = None
-    try:
-        render, plans, secrets = _rendered(job, files)
-    except KasmgenError as error:
-        failures["render"] = error
-    else:
-        planned, overlay = _planned(job, files, render, plans, secrets, failures)
+    plan = _planned(foundation, files, now, failures)
+    overlay = _assembled(foundation, plan, failures) if plan and not plan.missing else None
     ours = overlay.ours if overlay else {}
     objects: Mapping[ResourceId, Object] = overlay.objects if overlay else {}
-    if planned is None or not _on_disk(job, planned):
-        objects = _build_disk(job, files, failures)
+    if overlay is None or not _on_disk(tree, {**foundation.base.files, **overlay.files}):
+        objects = _build_disk(foundation, files, failures)
         ours = ours or objects
-    path = f"{files.environment.directory}/kustomization.yaml"
+    path = f"{files.environment.directory}/{KUSTOMIZATION}"
     listed = _mapping(files.kustomization, path)
-    own = _patch_files(job, files, listed)
+    own = _patch_files(tree, files, listed)
+    secrets = plan.secrets if plan else ()
     return CheckedEnvironment(
         overlays.Built(files.environment.name, path, failures, listed, ours, objects, own, files.kept),
-        planned,
-        {plan.path: _lacks(plan) for plan in plans if not isinstance(plan, Keep)},
-        {plan.path: plan.required.certificate for plan in plans if plan.required.certificate},
-        _external(job, files),
+        overlay.files if overlay else None,
+        {item.path: _lacks(item) for item in plan.missing} if plan else {},
+        {item.path: item.required.certificate for item in secrets if item.required.certificate},
+        _external(foundation, files),
     )
 
 
-def _external(job: assemble.Job, files: EnvironmentFiles) -> frozenset[str]:
-    """Names of Secrets that environment.yaml says are put into the cluster by others."""
-    project, environment = job.workspace.project, files.environment
-    roles = {role for role, how in environment.certificates.items() if how.source == "existing"}
-    names = {environment.registry} - {""}
-    if roles:
-        loaded = job.run.chart(environment.chart or project.chart)
-        given = chart_render.given_values(loaded, project, environment)
-        # A profile leaves out what others bring; asked without that, it names all of them.
-        usual = replace(environment, certificates={})
-        required = loaded.profile.secrets(usual, chart_render.namespace_of(project, environment), given)
-        names |= roles | {item.id.name for item in required if item.role in roles}
-    return frozenset(names)
-
-
-_Rendered: TypeAlias = tuple[Render, list[Plan], dict[str, bytes]]
-
-
-def _rendered(job: assemble.Job, files: EnvironmentFiles) -> _Rendered:
-    """The render, what would happen to each Secret, and the sealed files that stay."""
-    project, environment = job.workspace.project, files.environment
-    loaded = job.run.chart(environment.chart or project.chart)
-    namespace = chart_render.namespace_of(project, environment)
-    given = chart_render.render_values(loaded, project, environment)
-    first, second = chart_render.render(job.run, loaded, project.release, namespace, given)
-    needed = build.required_secrets(loaded, project, environment, first, second)
-    plans: list[Plan] = []
-    taken = [item.path for item in files.existing]
-    for item in needed:
-        found = secrets_plan.find(item, files.existing)
-        plans.append(secrets_plan.decide(environment.name, item, found, taken, job.sources.now))
-        taken.append(plans[-1].path)
-    kept = [plan for plan in plans if isinstance(plan, Keep)]
-    nothing = supplied.assign(supplied.Supplied(), [plan.required for plan in kept])
-    secrets = seal.seal(environment.name, kept, job.workspace.sops_config, job.sources, nothing)
-    others = {item.path: item.content for item in files.existing if item.path not in secrets}
-    return first, plans, {**others, **secrets}
-
-
 def _planned(
-    job: assemble.Job,
-    files: EnvironmentFiles,
-    render: Render,
-    plans: Sequence[Plan],
-    secrets: Mapping[str, bytes],
-    failures: dict[str, KasmgenError],
-) -> tuple[dict[str, bytes] | None, assemble.AssembledOverlay | None]:
-    if not all(isinstance(plan, Keep) for plan in plans):
-        # What sealing would make is known only once it is made, and patches depend on it.
-        return None, None
-    revisions = _revisions(secrets)
-    want = {key: rollout.mark_secrets(item.object, revisions) for key, item in render.objects.items()}
-    loaded = job.run.chart(files.environment.chart or job.workspace.project.chart)
+    foundation: Foundation, files: EnvironmentFiles, now: datetime, failures: dict[str, KasmgenError]
+) -> EnvironmentPlan | None:
     try:
-        overlay = assemble.prove(job, files, want, secrets, str(loaded.chart))
-    except (InputError, ToolError, SecretError) as error:
-        failures["build"] = error
-        return None, None
+        return build.plan_environment(foundation, files, now)
     except KasmgenError as error:
-        failures["exact"] = error
-        return None, None
-    cluster = flux.files(job.workspace.project, files.environment, job.workspace.prefix, str(loaded.chart))
-    return {**overlay.files, **cluster}, overlay
-
-
-def _revisions(secrets: Mapping[str, bytes]) -> dict[tuple[str, str], str]:
-    found = {path: sealed_file.parse(content, path) for path, content in secrets.items()}
-    return {(item.namespace, item.name): sealed_file.revision(secrets[path]) for path, item in found.items()}
-
-
-def _on_disk(job: assemble.Job, planned: Mapping[str, bytes]) -> bool:
-    """Whether the overlay and the base stand on disk as planned, so that what was built is what Flux builds."""
-    root = job.workspace.root
-    required = {**job.base_files, **planned}
-    return all(_content(root / path) == content for path, content in required.items())
-
-
-def _content(place: Path) -> bytes | None:
-    try:
-        return place.read_bytes() if place.is_file() and not place.is_symlink() else None
-    except OSError:
+        failures["render"] = error
         return None
 
 
+def _assembled(
+    foundation: Foundation, plan: EnvironmentPlan, failures: dict[str, KasmgenError]
+) -> AssembledOverlay | None:
+    try:
+        return build.assemble_environment(foundation, plan, seal.unchanged(plan.secrets))
+    except (InputError, ToolError, SecretError) as error:
+        failures["build"] = error
+    except KasmgenError as error:
+        failures["exact"] = error
+    return None
+
+
+def _external(foundation: Foundation, files: EnvironmentFiles) -> frozenset[str]:
+    """Names of Secrets that environment.yaml says are put into the cluster by others."""
+    environment = files.environment
+    roles = {role for role, how in environment.certificates.items() if how.source == "existing"}
+    names = {environment.registry} - {""}
+    if roles:
+        # A profile leaves out what others bring; asked without that, it names all of them.
+        usual = replace(environment, certificates={})
+        release = foundation.run.release(foundation.workspace.project, usual)
+        names |= roles | {item.id.name for item in release.known_secrets() if item.role in roles}
+    return frozenset(names)
+
+
+def _on_disk(tree: ProjectFiles, planned: Mapping[str, bytes]) -> bool:
+    """Whether all of this stands on disk, so that what was built is what Flux builds."""
+    return all(tree.read(path) == content for path, content in planned.items())
+
+
 def _build_disk(
-    job: assemble.Job, files: EnvironmentFiles, failures: dict[str, KasmgenError]
+    foundation: Foundation, files: EnvironmentFiles, failures: dict[str, KasmgenError]
 ) -> Mapping[ResourceId, Object]:
     """What the overlay builds to as it stands on disk; {} if it does not."""
     if files.kustomization is None:
         return {}
+    run, root = foundation.run, foundation.workspace.root
     try:
-        return verify.build(job.run.programs.kustomize, job.workspace.root, files.environment.directory, job.run.cache)
+        return verify.build(run.programs.kustomize, root, files.environment.directory, run.cache)
     except (ToolError, InputError) as error:
         failures.setdefault("build", error)
         return {}
@@ -189,11 +144,11 @@ def _mapping(text: str | None, path: str) -> dict[str, documents.Yaml]:
     return value if isinstance(value, dict) else {}
 
 
-def _patch_files(job: assemble.Job, files: EnvironmentFiles, listed: Mapping[str, documents.Yaml]) -> dict[str, bytes]:
+def _patch_files(tree: ProjectFiles, files: EnvironmentFiles, listed: Mapping[str, documents.Yaml]) -> dict[str, bytes]:
     """Path as the kustomization has it -> content, of every patch file."""
-    root = job.workspace.root / files.environment.directory
     paths = [entry.get("path") for entry in _entries(listed.get("patches"))]
-    return {str(path): _content(root / str(path)) or b"" for path in paths if path}
+    directory = files.environment.directory
+    return {str(path): tree.read(posixpath.normpath(f"{directory}/{path}")) or b"" for path in paths if path}
 
 
 def _entries(value: documents.Yaml) -> Iterable[dict[str, documents.Yaml]]:

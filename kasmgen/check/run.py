@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from kasmgen import build
+from kasmgen.build import Foundation
 from kasmgen.chart import render
 from kasmgen.check import environment, work_tree
 from kasmgen.check import past as check_past
@@ -20,40 +22,32 @@ from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
-from kasmgen.overlay import assemble
-from kasmgen.overlay import base as overlay_base
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import config, workspace
 from kasmgen.project.config import CheckOff
 from kasmgen.project.workspace import Workspace
-from kasmgen.repository import git, scratch
+from kasmgen.repository import git
 from kasmgen.review import compare_builds
 from kasmgen.review.risks import RiskContext, assess
-from kasmgen.secrets.plan import Sources
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """What to look at. sources: clock and randomness; nothing is made with them, but plans need a time.
+    """What to look at. now: the time.
 
     days: how long certificates must last without a warning. kubernetes_version: "" for
     the newest known. base: "" for the merge base with upstream.
     """
 
-    sources: Sources
+    now: datetime
     days: int = 30
     kubernetes_version: str = ""
     base: str = ""
     schemas: bool = True
     history: bool = True
     keys: bool = True
-
-    @property
-    def now(self) -> datetime:
-        """The time."""
-        return self.sources.now
 
 
 @dataclass(frozen=True)
@@ -138,14 +132,14 @@ class _Round:
     def findings(self, progress: Progress) -> Iterator[Finding]:
         """What the rules about inputs, builds, objects, certificates, Flux and changes find."""
         try:
-            job = self._job()
+            foundation = build.lay_foundation(self.session, self.space, self.names)
         except KasmgenError as error:
             yield from run(generated.RULES, generated.Generated(unreadable=(("", error),)))
             yield from _without_builds(self.tree, self.settings)
             self.skipped.append("nothing was built, because the base cannot be rendered")
             return
-        results = dict(zip(self.names, self._examined(job, progress), strict=True))
-        yield from run(generated.RULES, self._generated(job, results))
+        results = dict(zip(self.names, self._environments(foundation, progress), strict=True))
+        yield from run(generated.RULES, self._generated(foundation.base.files, results))
         for name, result in results.items():
             yield from self._of_environment(name, result)
         yield from run(expiry.RULES, self._certificates(results))
@@ -155,17 +149,10 @@ class _Round:
         if self.settings.history:
             yield from self._changes(results)
 
-    def _job(self) -> assemble.Job:
-        project = self.space.project
-        loaded = self.session.chart(project.chart)
-        base = render.render_base(self.session, loaded, project)
-        files = overlay_base.base(base.objects, str(loaded.chart))
-        scratch.write_tree(self.session.directory / "build", files)
-        return assemble.Job(self.session, self.space, base, files, self.settings.sources, lambda _: False)
-
-    def _examined(self, job: assemble.Job, progress: Progress) -> list[CheckedEnvironment]:
+    def _environments(self, foundation: Foundation, progress: Progress) -> list[CheckedEnvironment]:
         def one(name: str) -> CheckedEnvironment:
-            result = environment.environment(job, self.space.environments[name])
+            files = self.space.environments[name]
+            result = environment.environment(foundation, files, self.tree, self.settings.now)
             progress(name)
             return result
 
@@ -173,8 +160,8 @@ class _Round:
 
     # --- generated files ---
 
-    def _generated(self, job: assemble.Job, results: Mapping[str, CheckedEnvironment]) -> generated.Generated:
-        planned = dict(job.base_files)
+    def _generated(self, base: Mapping[str, bytes], results: Mapping[str, CheckedEnvironment]) -> generated.Generated:
+        planned = dict(base)
         for result in results.values():
             planned |= result.planned or {}
         known = {name for name, result in results.items() if result.planned is not None}

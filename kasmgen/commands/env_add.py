@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kasmgen import build, names, safe_text
-from kasmgen.chart import render, supplied_values
+from kasmgen.chart import render, required_secrets, supplied_values
+from kasmgen.chart.release import Release
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome, Plan, Rendering
 from kasmgen.commands.init import bootstrap_step
@@ -63,19 +64,18 @@ def run(
     _check_name(workspace, request.name)
     inputs = supplied_values.named(request.value_files, request.sets)
     with inputs, render.session(workspace.root, helm) as run_:
-        loaded = run_.chart(workspace.project.chart)
-        environment, passed = _environment(run_, loaded, workspace, request)
-        sops_config = _sops_config(workspace, request, options, _expected_paths(loaded, workspace, environment))
+        environment, passed = _environment(run_, workspace, request)
+        release = run_.release(workspace.project, environment)
+        sops_config = _sops_config(workspace, request, options, _expected_paths(release, environment))
         planned = build.with_environment(workspace, EnvironmentFiles(environment), sops_config)
         keys = KeyPool(run_.ahead)
-        for key_type in build.key_types(loaded, workspace.project, environment):
+        for key_type in required_secrets.key_types(release):
             keys.order(key_type)
-        sources = change.sources(keys.take)
+        only = [environment.name]
         result = build.build(
-            run_,
-            planned,
-            [environment.name],
-            sources,
+            build.lay_foundation(run_, planned, only),
+            only,
+            change.sources(keys.take),
             change.committed_paths(workspace),
             {environment.name: passed},
             progress,
@@ -99,11 +99,10 @@ def _check_name(workspace: Workspace, name: str) -> None:
         raise InputError(f"{OVERLAYS}/{name} exists and is no environment of kasmgen", hint="choose another NAME")
 
 
-def _environment(
-    run: render.RenderSession, loaded: render.LoadedChart, workspace: Workspace, request: AddRequest
-) -> tuple[Environment, Supplied]:
+def _environment(run: render.RenderSession, workspace: Workspace, request: AddRequest) -> tuple[Environment, Supplied]:
     """The environment as its file will say it, and the secret values that were passed."""
     given = supplied_values.read(request.value_files, request.sets)
+    loaded = run.chart(workspace.project.chart)
     lifted = loaded.profile.lift(given)
     environment = _fields(request, lifted.fields)
     registry = dict(request.registry or lifted.registry)
@@ -115,7 +114,7 @@ def _environment(
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
     frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
     if lifted.values:
-        attempt = render.attempt(run, loaded, workspace.project, environment)
+        attempt = render.attempt(run, run.release(workspace.project, environment))
         rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt)
         environment = replace(environment, values=rest)
     return environment, Supplied(passwords, lifted.pairs, registry, frozen)
@@ -171,13 +170,9 @@ def _password_file(name: str) -> dict[str, Secret]:
     return {key: Secret(item) for key, item in value.items() if item}
 
 
-def _expected_paths(loaded: render.LoadedChart, workspace: Workspace, environment: Environment) -> list[str]:
+def _expected_paths(release: Release, environment: Environment) -> list[str]:
     """Sealed files that are sure to come: the environment's rule has to stand before people's rules for any of them."""
-    project = workspace.project
-    namespace = render.namespace_of(project, environment)
-    given = render.given_values(loaded, project, environment)
-    secrets = loaded.profile.secrets(environment, namespace, given)
-    return [plan.file_path(environment.name, item.id, ()) for item in secrets]
+    return [plan.file_path(environment.name, item.id, ()) for item in release.known_secrets()]
 
 
 def _sops_config(workspace: Workspace, request: AddRequest, options: Options, paths: Sequence[str]) -> bytes:
@@ -221,7 +216,7 @@ def _plan(
     programs: Programs,
 ) -> Plan:
     name = environment.name
-    namespace = render.namespace_of(workspace.project, environment)
+    namespace = environment.namespace or workspace.project.namespace
     made = result.environments[name]
     sealed = ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
     return Plan(

@@ -57,17 +57,15 @@ def run(start: Path, names: Sequence[str], now: datetime | None = None) -> list[
 
 def _show(run_: render.RenderSession, workspace: Workspace, files: EnvironmentFiles, now: datetime) -> Shown:
     project, environment = workspace.project, files.environment
-    loaded = run_.chart(environment.chart or project.chart, locked=False)
-    namespace = render.namespace_of(project, environment)
-    given = render.given_values(loaded, project, environment)
+    release = run_.release(project, environment, locked=False)
     rule = sops_config.require_own_rule(workspace.sops_config, environment.name, [item.path for item in files.existing])
-    profile = loaded.profile
+    profile, namespace, given = release.loaded.profile, release.namespace, release.given
     return Shown(
         name=environment.name,
         hostname=environment.hostname,
         alt_hostnames=environment.alt_hostnames,
         namespace=namespace,
-        chart=str(loaded.chart),
+        chart=str(release.loaded.chart),
         size=environment.size,
         certificates=tuple(
             _certificate(item.sealed.name, item.sealed.annotations, now)

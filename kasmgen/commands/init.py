@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kasmgen import build, names
 from kasmgen.chart import render, secret_values, supplied_values
+from kasmgen.chart.release import LoadedChart, Release
 from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome, Plan, Rendering
@@ -20,7 +21,6 @@ from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
-from kasmgen.overlay import base as overlay_base
 from kasmgen.programs import age as programs_age
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import config
@@ -153,29 +153,28 @@ def _make(
     if repo is not None:
         change.check(repo, options)
     with supplied_values.named(request.value_files, request.sets), render.session(root, helm) as run:
-        loaded = run.chart(project.chart)
-        _refuse_secrets(run, loaded, project, request)
-        base = render.render_base(run, loaded, project)
-        base_files = overlay_base.base(base.objects, str(loaded.chart))
-        build.prove_base(run, base, base_files)
-    ref = ChartRef(project.chart.source, loaded.chart.version, loaded.chart.digest)
+        _refuse_secrets(run, run.release(project), request)
+        base = build.render_base(run, project)
+        build.prove_base(run, base)
+    chart = base.loaded.chart
+    ref = ChartRef(project.chart.source, chart.version, chart.digest)
     tree = {
         paths.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),
         paths.SOPS_FILE: _sops_config(root, recipients),
-        **base_files,
+        **base.files,
     }
     plan = Plan(
         repo,
         root,
         publish.plan(root, tree, prune=["base"], force=options.force),
-        title=f"Set up {project.release} from {loaded.chart}",
-        rendering=Rendering(loaded.chart, run.programs),
+        title=f"Set up {project.release} from {chart}",
+        rendering=Rendering(chart, run.programs),
         would="would set up the project",
-        done=f"{root} is a kasmgen project now: {loaded.chart}, release {project.release}",
+        done=f"{root} is a kasmgen project now: {chart}, release {project.release}",
         reports=_outside(project.chart.source, root, repo),
-        notes=[f"base: {note}" for note in base.notes],
+        notes=[f"base: {note}" for note in base.render.notes],
         next_steps=_next_steps(key, recipients),
-        data={"root": str(root), "chart": str(loaded.chart), "recipients": list(recipients)},
+        data={"root": str(root), "chart": str(chart), "recipients": list(recipients)},
     )
     return change.finish(plan, options, _kept_key(repo, key))
 
@@ -211,14 +210,13 @@ def _outside(source: str, root: Path, repo: git.Repository | None) -> tuple[str,
     return (f"chart {source} lies outside the repository: every clone needs it in the same place beside it",)
 
 
-def _refuse_secrets(
-    run: render.RenderSession, loaded: render.LoadedChart, project: Project, request: InitRequest
-) -> None:
+def _refuse_secrets(run: render.RenderSession, release: Release, request: InitRequest) -> None:
     """Shared values are committed in clear, so none of them may be a secret."""
-    lifted = loaded.profile.lift(project.values)
+    loaded, values = release.loaded, release.project.values
+    lifted = loaded.profile.lift(values)
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
     if not found:
-        secret = secret_values.find(project.values, loaded.defaults, render.attempt(run, loaded, project, None))
+        secret = secret_values.find(values, loaded.defaults, render.attempt(run, release))
         found = [".".join(path) for path in (*secret.sealed, *secret.spread, *secret.idle)]
     if found:
         raise InputError(
@@ -227,7 +225,7 @@ def _refuse_secrets(
         )
 
 
-def _whence(loaded: render.LoadedChart, request: InitRequest) -> str:
+def _whence(loaded: LoadedChart, request: InitRequest) -> str:
     """The options that brought a secret, for a message; all that brought values where none is one by itself."""
 
     def brings(given: Mapping[str, Yaml]) -> bool:

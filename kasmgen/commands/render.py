@@ -42,18 +42,14 @@ def run(
     workspace = load(start) if check else change.open_workspace(start, options)
     selected = select(workspace, names)
     with render.session(workspace.root, helm) as run_:
-        sources = change.sources()
         if accept_chart:
             workspace = _unlocked(workspace)
-        result = build.build(run_, workspace, selected, sources, change.committed_paths(workspace), progress=progress)
-        base_changed = bool(publish.plan(workspace.root, result.base, prune=["base"], force=options.force))
-        rest = [name for name in workspace.environments if name not in selected]
-        if base_changed and rest:
+        foundation = build.lay_foundation(run_, workspace, selected)
+        if publish.plan(workspace.root, foundation.base.files, prune=["base"], force=options.force):
             # The other overlays stand on the same base: left alone they would build something else.
             selected = list(workspace.environments)
-            result = build.build(
-                run_, workspace, selected, sources, change.committed_paths(workspace), progress=progress
-            )
+        committed = change.committed_paths(workspace)
+        result = build.build(foundation, selected, change.sources(), committed, progress=progress)
     tree = result.tree
     if accept_chart:
         tree |= _recorded(workspace, result.chart)

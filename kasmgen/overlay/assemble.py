@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kasmgen.chart import render
 from kasmgen.delivery import flux
 from kasmgen.errors import ToolError
-from kasmgen.kubernetes.resources import Object, Render, ResourceId
+from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
 from kasmgen.overlay import kustomization, kustomize_limits, patch, verify
 from kasmgen.overlay import patches as overlay_patches
-from kasmgen.project.config import Environment
-from kasmgen.project.workspace import EnvironmentFiles, Workspace
-from kasmgen.repository import scratch
-from kasmgen.secrets.plan import Sources
+from kasmgen.project.workspace import EnvironmentFiles
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)
-class Job:
-    """What building one environment needs to know."""
+class OverlayInputs:
+    """What an overlay is made of.
 
-    run: render.RenderSession
-    workspace: Workspace
-    base: Render
-    base_files: Mapping[str, bytes]
-    sources: Sources
-    committed: Callable[[str], bool]
+    files: the environment as it stands. namespace: where its release goes. base: the objects that it
+    stands on. want: the objects that it must build to. secrets: path -> sealed file. source: the chart,
+    for the marks.
+    """
+
+    files: EnvironmentFiles
+    namespace: str
+    base: Mapping[ResourceId, Object] = field(repr=False)
+    want: dict[ResourceId, Object] = field(repr=False)
+    secrets: Mapping[str, bytes] = field(repr=False)
+    source: str
+
+    @property
+    def name(self) -> str:
+        """Of the environment."""
+        return self.files.environment.name
+
+    @property
+    def directory(self) -> str:
+        """Of the overlay, from the project's root."""
+        return self.files.environment.directory
+
+    @property
+    def kustomization(self) -> str:
+        """Path of its kustomization.yaml, from the project's root."""
+        return f"{self.directory}/{paths.KUSTOMIZATION}"
 
 
 @dataclass(frozen=True)
@@ -46,78 +62,68 @@ class AssembledOverlay:
     objects: Mapping[ResourceId, Object] = field(repr=False)
 
 
-def exact(
-    job: Job, files: EnvironmentFiles, want: dict[ResourceId, Object], secrets: Mapping[str, bytes], source: str
-) -> dict[str, bytes]:
-    """The files of the overlay that `prove` makes."""
-    return dict(prove(job, files, want, secrets, source).files)
+def prove(inputs: OverlayInputs, builder: verify.Builder) -> AssembledOverlay:
+    """The overlay whose build equals what is wanted; merge patches that are not exact are made again as JSON 6902.
 
-
-def prove(
-    job: Job, files: EnvironmentFiles, want: dict[ResourceId, Object], secrets: Mapping[str, bytes], source: str
-) -> AssembledOverlay:
-    """The overlay whose build equals `want`; merge patches that are not exact are made again as JSON 6902."""
-    environment = files.environment
-    where = f"environment {environment.name}"
-    verify.demand_carried(where, [place for obj in want.values() for place in kustomize_limits.find(obj)])
-    base = {key: item.object for key, item in job.base.objects.items()}
+    Raises InputError for what kustomize cannot carry and for people's entries that do not build,
+    KasmgenError for a build that differs.
+    """
+    where = f"environment {inputs.name}"
+    verify.demand_carried(where, [place for obj in inputs.want.values() for place in kustomize_limits.find(obj)])
     json_only: frozenset[ResourceId] = frozenset()
     for last in (False, True):
-        own, entries, apart = _overlay(job, files, base, want, json_only, source)
-        alone = kustomization.fresh(environment.name, *_entries(environment, own, secrets, entries, frozenset()))
-        planned = {**own, **secrets, f"{environment.directory}/{paths.KUSTOMIZATION}": alone.encode()}
+        own, entries, apart = _overlay(inputs, json_only)
+        alone = kustomization.fresh(inputs.name, *_entries(inputs, own, entries, frozenset()))
+        planned = {**own, **inputs.secrets, inputs.kustomization: alone.encode()}
         try:
-            built = _build(job, environment, planned)
+            built = builder.alone(planned, inputs.directory)
             got = verify.without_secrets(built, apart)
         except ToolError:
             if last:
                 raise
             # A merge patch that kustomize refuses; which one is not always in its message.
-            json_only = frozenset(base)
+            json_only = frozenset(inputs.base)
             continue
-        wrong = verify.inexact(want, got)
+        wrong = verify.inexact(inputs.want, got)
         if not wrong:
             break
         if last:
-            verify.demand_exact(where, want, got)
+            verify.demand_exact(where, inputs.want, got)
         json_only |= wrong
-    text, objects = _kustomization(job, files, own, secrets, entries)
-    whole = {**own, **secrets, f"{environment.directory}/{paths.KUSTOMIZATION}": text.encode()}
-    return AssembledOverlay(whole, built, built if objects is None else objects)
+    text = _kustomization(inputs, own, entries)
+    whole = {**own, **inputs.secrets, inputs.kustomization: text.encode()}
+    people = inputs.files.kustomization is not None
+    if people and kustomization.own_content(text, inputs.kustomization, inputs.files.kept):
+        return AssembledOverlay(whole, built, builder.among_own(whole, inputs.directory))
+    return AssembledOverlay(whole, built, built)
 
 
 def _overlay(
-    job: Job,
-    files: EnvironmentFiles,
-    base: Mapping[ResourceId, Object],
-    want: Mapping[ResourceId, Object],
-    json_only: frozenset[ResourceId],
-    source: str,
+    inputs: OverlayInputs, json_only: frozenset[ResourceId]
 ) -> tuple[dict[str, bytes], list[Yaml], tuple[ResourceId, ...]]:
     """Files of patches and resources, the entries of the patches, and what is no part of the chart (the Namespace)."""
-    directory = files.environment.directory
-    assembly = overlay_patches.patched(base, want, json_only)
-    verify.demand_carried(f"environment {files.environment.name}", assembly.beyond)
+    assembly = overlay_patches.patched(inputs.base, inputs.want, json_only)
+    verify.demand_carried(f"environment {inputs.name}", assembly.beyond)
     out: dict[str, bytes] = {}
     entries: list[Yaml] = []
     taken: dict[str, set[str]] = {
-        folder: {Path(path).name for path in files.kept if path.startswith(f"{folder}/")}
+        folder: {Path(path).name for path in inputs.files.kept if path.startswith(f"{folder}/")}
         for folder in ("patches", "resources")
     }
     for key, made in sorted(assembly.patches.items()):
         name = f"patches/{overlay_patches.file_name(key, taken['patches'])}"
-        out[f"{directory}/{name}"] = marks.stamp(documents.dump(made.content).encode(), source)
+        out[f"{inputs.directory}/{name}"] = marks.stamp(documents.dump(made.content).encode(), inputs.source)
         entries.append(patch.entry(made, name))
     added = dict(assembly.added)
-    namespace = _namespace(render.namespace_of(job.workspace.project, files.environment))
+    namespace = _namespace(inputs.namespace)
     key = ResourceId.of(namespace)
     apart: tuple[ResourceId, ...] = ()
-    if key not in want:
+    if key not in inputs.want:
         added[key] = namespace
         apart = (key,)
     for key, obj in sorted(added.items()):
         name = f"resources/{overlay_patches.file_name(key, taken['resources'])}"
-        out[f"{directory}/{name}"] = marks.stamp(documents.dump(obj).encode(), source)
+        out[f"{inputs.directory}/{name}"] = marks.stamp(documents.dump(obj).encode(), inputs.source)
     return out, entries, apart
 
 
@@ -130,38 +136,18 @@ def _namespace(name: str) -> Object:
 
 
 def _entries(
-    environment: Environment,
-    own: Mapping[str, bytes],
-    secrets: Mapping[str, bytes],
-    patches: Sequence[Yaml],
-    kept: frozenset[str],
+    inputs: OverlayInputs, own: Mapping[str, bytes], patches: Sequence[Yaml], kept: frozenset[str]
 ) -> tuple[list[str], list[Yaml]]:
     """kasmgen's entries: resources in the order of their names, and patches."""
-    prefix = f"{environment.directory}/"
-    inside = sorted(path.removeprefix(prefix) for path in (*own, *secrets))
+    inside = sorted(path.removeprefix(f"{inputs.directory}/") for path in (*own, *inputs.secrets))
     files = [path for path in inside if path.startswith(("resources/", "secrets/")) and path not in kept]
     return [kustomization.BASE, *files], list(patches)
 
 
-def _build(job: Job, environment: Environment, files: Mapping[str, bytes]) -> dict[ResourceId, Object]:
-    root = job.run.directory / "build"
-    scratch.write_tree(root, files)
-    return verify.build(job.run.programs.kustomize, root, environment.directory, job.run.cache)
-
-
-def _kustomization(
-    job: Job, files: EnvironmentFiles, own: Mapping[str, bytes], secrets: Mapping[str, bytes], entries: Sequence[Yaml]
-) -> tuple[str, dict[ResourceId, Object] | None]:
-    """The overlay's kustomization.yaml with people's entries kept, and what it builds to if there are any."""
-    environment = files.environment
-    resources, patches = _entries(environment, own, secrets, entries, files.kept)
-    if files.kustomization is None:
-        return kustomization.fresh(environment.name, resources, patches), None
-    path = f"{environment.directory}/{paths.KUSTOMIZATION}"
-    text = kustomization.update(files.kustomization, path, resources, patches, files.kept)
-    if not kustomization.own_content(text, path, files.kept):
-        return text, None
-    root = job.run.work_tree_copy(job.workspace) / job.workspace.prefix
-    planned = {**job.base_files, **own, **secrets, path: text.encode()}
-    scratch.write_tree(root, planned)
-    return text, verify.demand_builds(job.run.programs.kustomize, root, environment.directory, job.run.cache)
+def _kustomization(inputs: OverlayInputs, own: Mapping[str, bytes], entries: Sequence[Yaml]) -> str:
+    """The overlay's kustomization.yaml, with people's entries kept."""
+    resources, patches = _entries(inputs, own, entries, inputs.files.kept)
+    before = inputs.files.kustomization
+    if before is None:
+        return kustomization.fresh(inputs.name, resources, patches)
+    return kustomization.update(before, inputs.kustomization, resources, patches, inputs.files.kept)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from kasmgen.concurrency import Once
 from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
@@ -12,7 +14,9 @@ from kasmgen.layout import paths
 from kasmgen.overlay import kustomize_limits
 from kasmgen.programs import kustomize
 from kasmgen.programs.kustomize import Kustomize
-from kasmgen.repository.scratch import write_tree
+from kasmgen.programs.session import Programs
+from kasmgen.repository import git
+from kasmgen.repository.scratch import copy_work_tree, write_tree
 from kasmgen.yaml.cache import ParseCache
 
 
@@ -20,6 +24,61 @@ def build(program: Kustomize, root: Path, directory: str, cache: ParseCache) -> 
     """What kustomize makes of a directory below `root`, by identity."""
     text = kustomize.build_text(program, root / directory)
     return by_id(document.value for document in cache.load_stream(text, f"the build of {directory}"))
+
+
+class Builder:
+    """Builds what is planned on top of a base, before any of it stands in the work tree.
+
+    directory: a private one. base: path -> content of the base's files. repo: where the project is, with
+    the path `prefix` to it.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        cache: ParseCache,
+        directory: Path,
+        base: Mapping[str, bytes],
+        repo: git.Repository,
+        prefix: str,
+    ) -> None:
+        self._programs = programs
+        self._cache = cache
+        self._repo = repo
+        self._prefix = prefix
+        self._base = base
+        place = Path(tempfile.mkdtemp(prefix="overlays-", dir=directory))
+        self._alone = Once(lambda: self._laid(place / "alone"))
+        self._copy = Once(lambda: self._laid(self._copied(place / "work_tree_copy")))
+
+    def _laid(self, root: Path) -> Path:
+        write_tree(root, self._base)
+        return root
+
+    def _copied(self, into: Path) -> Path:
+        copy_work_tree(self._repo, into)
+        return into / self._prefix
+
+    def alone(self, files: Mapping[str, bytes], directory: str) -> dict[ResourceId, Object]:
+        """What `directory` builds to of these files and the base. Raises ToolError if it does not build."""
+        return self._build(self._alone.take(), files, directory)
+
+    def among_own(self, files: Mapping[str, bytes], directory: str) -> dict[ResourceId, Object]:
+        """The same laid over a copy of the work tree, for what people refer to may stand anywhere in it.
+
+        Raises InputError if it does not build.
+        """
+        try:
+            return self._build(self._copy.take(), files, directory)
+        except ToolError as error:
+            raise InputError(
+                f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",
+                hint=f"correct them, or see `kustomize build {directory}`",
+            ) from None
+
+    def _build(self, root: Path, files: Mapping[str, bytes], directory: str) -> dict[ResourceId, Object]:
+        write_tree(root, files)
+        return build(self._programs.kustomize, root, directory, self._cache)
 
 
 def without_secrets(objects: Mapping[ResourceId, Object], apart: Iterable[ResourceId] = ()) -> dict[ResourceId, Object]:
@@ -77,14 +136,3 @@ def prove_base(
     demand_carried(where, [place for obj in want.values() for place in kustomize_limits.find(obj)])
     write_tree(root, files)
     demand_exact(where, want, build(program, root, paths.BASE, cache))
-
-
-def demand_builds(program: Kustomize, root: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
-    """As `build`, but InputError if the overlay does not build with what people have in it."""
-    try:
-        return build(program, root, directory, cache)
-    except ToolError as error:
-        raise InputError(
-            f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",
-            hint=f"correct them, or see `kustomize build {directory}`",
-        ) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.annotations import INPUTS, REVISION
 from kasmgen.programs import sops
+from kasmgen.programs.session import Programs
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets import sealed_file, sops_config
 from kasmgen.secrets.plan import Add, Create, Keep, Plan, Replace, Sources
@@ -16,6 +17,7 @@ from kasmgen.yaml import edit
 
 
 def seal(
+    programs: Programs,
     environment: str,
     plans: Sequence[Plan],
     config: bytes,
@@ -35,19 +37,25 @@ def seal(
     filled = {plan.path: secrets_plan.fill(plan, sources, supplied.get(plan.required.id, {})) for plan in fresh}
     manifests = {plan.path: _manifest(plan, *filled[plan.path]) for plan in fresh}
     completed = sops_config.for_sealing(config, environment) if manifests else b""
-    encrypted = sops.encrypt_many(sops.locate(), manifests, config=completed) if manifests else {}
+    encrypted = sops.encrypt_many(programs.sops, manifests, config=completed) if manifests else {}
     out: dict[str, bytes] = {}
     for plan in plans:
         match plan:
             case Create() | Replace():
-                out[plan.path] = _verified(plan, encrypted[plan.path], *filled[plan.path], config)
+                content = _verified(plan, encrypted[plan.path], *filled[plan.path], config)
             case Add():
-                out[plan.path] = _added(plan, sources, supplied.get(plan.required.id, {}))
+                content = _added(programs, plan, sources, supplied.get(plan.required.id, {}))
             case Keep():
-                out[plan.path] = plan.existing.content
+                content = plan.existing.content
             case _:
                 assert_never(plan)
-    return {path: _current(path, content, plans) for path, content in out.items()}
+        out[plan.path] = _current(plan, content)
+    return out
+
+
+def unchanged(plans: Iterable[Plan]) -> dict[str, bytes]:
+    """Path -> content of the sealed files that stay, which takes no program."""
+    return {plan.path: _current(plan, plan.existing.content) for plan in plans if isinstance(plan, Keep)}
 
 
 def _manifest(plan: Plan, data: Mapping[str, Secret], annotations: Mapping[str, str]) -> Secret:
@@ -71,10 +79,10 @@ def _verified(
     return content
 
 
-def _added(plan: Add, sources: Sources, supplied: Mapping[str, Secret]) -> bytes:
+def _added(programs: Programs, plan: Add, sources: Sources, supplied: Mapping[str, Secret]) -> bytes:
     """The sealed file with the missing keys, which takes a private key at hand."""
     path, keys = plan.path, ", ".join(sorted(plan.keys))
-    program = sops.locate()
+    program = programs.sops
     try:
         plain = sops.decrypt(program, plan.existing.content, name=path)
     except SecretError as error:
@@ -90,9 +98,9 @@ def _added(plan: Add, sources: Sources, supplied: Mapping[str, Secret]) -> bytes
     return sealed_file.with_annotations(content, annotations) if annotations else content
 
 
-def _current(path: str, content: bytes, plans: Sequence[Plan]) -> bytes:
+def _current(plan: Plan, content: bytes) -> bytes:
     """`content` with the namespace and the revision that it must have; both stand in clear."""
-    plan = next(plan for plan in plans if plan.path == path)
+    path = plan.path
     seen = sealed_file.parse(content, path)
     if seen.namespace != plan.required.id.namespace:
         text = edit.set_entries(content.decode(), ("metadata",), {"namespace": plan.required.id.namespace}, path)

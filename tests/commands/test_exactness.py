@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from kasmgen import build
 from kasmgen.chart import render
 from kasmgen.errors import KasmgenError
 from kasmgen.kubernetes.resources import Render
-from kasmgen.overlay import assemble
-from kasmgen.overlay import base as overlay_base
+from kasmgen.overlay import assemble, verify
+from kasmgen.overlay.assemble import OverlayInputs
 from kasmgen.programs import kustomize
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project.config import ChartRef, Environment, Project
-from kasmgen.project.workspace import EnvironmentFiles, Workspace
+from kasmgen.project.workspace import EnvironmentFiles
 from kasmgen.repository import git, scratch
-from kasmgen.secrets import certificates
-from kasmgen.secrets.plan import Sources
 
 pytestmark = pytest.mark.e2e
 
@@ -123,23 +121,20 @@ def canonical(objects: Any) -> list[str]:
 
 def prove(run: render.RenderSession, project: Project, environment: Environment) -> tuple[Path, dict[str, bytes]]:
     """Make the overlay, write it, build it, compare; the directory and the overlay's files."""
-    loaded = run.chart(project.chart, locked=False)
-    base = render.render_base(run, loaded, project)
-    namespace = render.namespace_of(project, environment)
-    values = render.render_values(loaded, project, environment)
-    want, _ = render.render(run, loaded, project.release, namespace, values)
-    base_files = overlay_base.base(base.objects, str(loaded.chart))
+    release = run.release(project, environment, locked=False)
+    want, _ = render.render(run, release)
+    base = build.render_base(run, project)
+    repo = git.Repository(run.root, run.root)
+    builder = verify.Builder(run.programs, run.cache, run.directory, base.files, repo, "")
+    objects = {key: item.object for key, item in want.objects.items()}
+    namespace = release.namespace
+    inputs = OverlayInputs(EnvironmentFiles(environment), namespace, base.objects, objects, {}, "test 1")
+    files = dict(assemble.prove(inputs, builder).files)
     out = run.directory / "build"
     for stale in sorted(out.rglob("*"), reverse=True):
         stale.unlink() if stale.is_file() else stale.rmdir()
-    scratch.write_tree(out, base_files)
-    workspace = Workspace(git.Repository(run.root, run.root), run.root, "", project, b"")
-    sources = Sources(os.urandom, certificates.new_key, certificates.new_serial, datetime.now(UTC))
-    job = assemble.Job(run, workspace, base, base_files, sources, lambda _: False)
-    objects = {key: item.object for key, item in want.objects.items()}
-    files = assemble.exact(job, EnvironmentFiles(environment), objects, {}, "test 1")
-    scratch.write_tree(out, files)
-    built = kustomize.build(kustomize.locate(), out / environment.directory)
+    scratch.write_tree(out, {**base.files, **files})
+    built = kustomize.build(run.programs.kustomize, out / environment.directory)
     added = {(obj["kind"], obj["metadata"]["name"]) for obj in built} - {(k.kind, k.name) for k in objects}
     assert added <= {("Namespace", namespace)}
     rest = [obj for obj in built if (obj["kind"], obj["metadata"]["name"]) not in added]
