@@ -15,7 +15,7 @@ from typing import Any
 import pyrage
 
 # As people have it: whoever runs the tests may have any of these set.
-_CLEARED = ("SOPS_", "GIT_", "KASMGEN_", "XDG_", "NO_COLOR")
+_CLEARED = ("SOPS_", "GIT_", "KASMGEN_", "XDG_", "NO_COLOR", "GITHUB_", "CI_")
 
 
 @dataclass(frozen=True)

@@ -14,38 +14,31 @@ from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import paths as layout_paths
 from kasmgen.project import config
 from kasmgen.project.config import Project
-from kasmgen.repository import git, objects
-from kasmgen.repository.objects import TreeEntry
+from kasmgen.repository import git
+from kasmgen.repository.objects import Reader
+from kasmgen.repository.snapshots import Bounds, Index
 from kasmgen.yaml import documents
 
 
-class Index:
+class StagedFiles:
     """The project as it is staged. Paths are relative to the project's root; `changed` differs from HEAD."""
 
     def __init__(self, repo: git.Repository, prefix: str) -> None:
-        self._repo = repo
-        start = f"{prefix}/" if prefix else ""
-        everything = objects.entries(repo, prefix)
-        self.entries: dict[str, TreeEntry] = {
-            path.removeprefix(start): entry for path, entry in everything.items() if entry.mode != objects.SUBMODULE
-        }
-        self.changed = {path.removeprefix(start) for path in objects.changed(repo, prefix)}
-        self._contents: dict[str, bytes] = {}
-        self.too_large: set[str] = set()
+        reader = Reader(repo)
+        self._start = f"{prefix}/" if prefix else ""
+        self._index = Index(reader, prefix, Bounds(file=leaks.LARGEST))
+        self.paths = {path.removeprefix(self._start) for path in self._index.names | self._index.links}
+        self.changed = {path.removeprefix(self._start) for path in reader.staged(prefix)}
+        self._loaded: set[str] = set()
 
     def load(self, paths: set[str]) -> None:
         """Read the files at `paths`, all of them at once; those that are too large are left out."""
-        blobs = {self.entries[path].blob: path for path in paths & self.entries.keys()}
-        sizes = objects.sizes(self._repo, blobs)
-        small = [blob for blob, size in sizes.items() if size <= leaks.LARGEST]
-        large = blobs.keys() - set(small)
-        self.too_large = {path for path in paths & self.entries.keys() if self.entries[path].blob in large}
-        self._contents = objects.contents(self._repo, small)
+        self._loaded = paths & self.paths
+        self._index.prefetch(self._start + path for path in self._loaded)
 
     def read(self, path: str) -> bytes | None:
         """Content of a file that was loaded, None if it is not there or too large."""
-        entry = self.entries.get(path)
-        return self._contents.get(entry.blob) if entry else None
+        return self._index.get(self._start + path) if path in self._loaded else None
 
 
 def check(start: Path) -> tuple[Project, list[Finding]]:
@@ -56,7 +49,7 @@ def check(start: Path) -> tuple[Project, list[Finding]]:
     repo = git.find(start)
     if repo is None:
         raise RepositoryError(f"{start} is in no Git repository")
-    index = Index(repo, _prefix(repo, start))
+    index = StagedFiles(repo, _prefix(repo, start))
     asked = _subjects(index)
     index.load(_needed(index, asked))
     text = index.read(layout_paths.PROJECT_FILE)
@@ -74,9 +67,9 @@ def _prefix(repo: git.Repository, start: Path) -> str:
     return "" if relative == "." else relative
 
 
-def _subjects(index: Index) -> set[str]:
+def _subjects(index: StagedFiles) -> set[str]:
     """The sealed files that are in question: those that are staged, and those that a staged file is about."""
-    sealed = {path for path in index.entries if layout_paths.is_sealed(path)}
+    sealed = {path for path in index.paths if layout_paths.is_sealed(path)}
     if layout_paths.SOPS_FILE in index.changed:
         return sealed
     about = {layout_paths.environment(path) for path in index.changed if path.endswith("/kustomization.yaml")} - {""}
@@ -87,10 +80,10 @@ def _subjects(index: Index) -> set[str]:
     }
 
 
-def _needed(index: Index, asked: set[str]) -> set[str]:
+def _needed(index: StagedFiles, asked: set[str]) -> set[str]:
     environments = {layout_paths.environment_of_sealed(path) for path in asked} - {""}
     overlays = {f"{layout_paths.overlay(name)}/kustomization.yaml" for name in environments}
-    plain = {path for path in index.entries if asked and _may_be_plain(path, environments)}
+    plain = {path for path in index.paths if asked and _may_be_plain(path, environments)}
     return {layout_paths.PROJECT_FILE, layout_paths.SOPS_FILE, *asked, *overlays, *plain, *index.changed}
 
 
@@ -103,7 +96,7 @@ def _may_be_plain(path: str, environments: set[str]) -> bool:
     return layout_paths.environment(path) in environments and "/secrets/" in path
 
 
-def _tree(index: Index, asked: set[str]) -> sealed_files.SecretTree:
+def _tree(index: StagedFiles, asked: set[str]) -> sealed_files.SecretTree:
     files = tuple(
         sealed_files.read(path, content) for path in sorted(asked) if (content := index.read(path)) is not None
     )
@@ -116,13 +109,13 @@ def _tree(index: Index, asked: set[str]) -> sealed_files.SecretTree:
     )
 
 
-def _resources(index: Index, name: str) -> frozenset[str]:
+def _resources(index: StagedFiles, name: str) -> frozenset[str]:
     path = f"{layout_paths.overlay(name)}/kustomization.yaml"
     return sealed_files.resources_of(index.read(path) or b"", path)
 
 
-def _documents(index: Index) -> Iterator[tuple[str, object]]:
-    for path in index.entries:
+def _documents(index: StagedFiles) -> Iterator[tuple[str, object]]:
+    for path in index.paths:
         content = index.read(path)
         if content and layout_paths.is_yaml(path) and not layout_paths.is_sealed(path) and b"Secret" in content:
             try:
@@ -132,9 +125,8 @@ def _documents(index: Index) -> Iterator[tuple[str, object]]:
                 continue
 
 
-def _leaks(index: Index) -> Iterator[Finding]:
-    templates = leaks.chart_directories(index.entries)
-    for path in sorted(index.changed & index.entries.keys()):
-        content = None if path in index.too_large else index.read(path) or b""
-        text = leaks.Text(path, content, layout_paths.environment(path), in_chart=path.startswith(templates))
+def _leaks(index: StagedFiles) -> Iterator[Finding]:
+    templates = leaks.chart_directories(index.paths)
+    for path in sorted(index.changed & index.paths):
+        text = leaks.Text(path, index.read(path), layout_paths.environment(path), in_chart=path.startswith(templates))
         yield from run(leaks.RULES, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,9 @@ from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import paths
 from kasmgen.overlay import verify
 from kasmgen.programs.kustomize import Kustomize
-from kasmgen.repository import git, objects, scratch
+from kasmgen.repository import baseline, git, scratch
+from kasmgen.repository.objects import Reader
+from kasmgen.repository.snapshots import Bounds, Commit
 from kasmgen.yaml.cache import ParseCache
 
 
@@ -30,34 +31,23 @@ class Past:
     gone: frozenset[str] = field(default=frozenset())
 
 
-def find(repo: git.Repository, prefix: str, names: Sequence[str], base: str) -> Past | None:
-    """The revision to compare with: `base`, or the merge base with the upstream branch; None if there is none.
+def find(reader: Reader, prefix: str, names: Sequence[str], base: str) -> Past | None:
+    """The revision to compare with: `base`, or what `baseline` says; None if there is no commit.
 
-    Raises InputError if `base` is no revision.
+    Raises InputError if `base` is no revision, MissingHistoryError as `baseline.find` does.
     """
     if base:
-        commit = objects.commit_of(repo, base)
+        commit = reader.commit_of(base)
         if commit is None:
             raise InputError(f"--base: {base} is no revision of this repository", hint="a shallow clone lacks history")
-        return _past(repo, prefix, names, commit, base)
-    for candidate in _upstream():
-        commit = objects.merge_base(repo, candidate)
-        if commit is not None:
-            return _past(repo, prefix, names, commit, candidate.removeprefix("refs/remotes/"))
-    commit = git.head(repo)
-    return _past(repo, prefix, names, commit, "HEAD") if commit else None
+        return _past(reader, prefix, names, commit, base)
+    found = baseline.find(reader)
+    return _past(reader, prefix, names, found.commit, found.revision) if found else None
 
 
-def _past(repo: git.Repository, prefix: str, names: Sequence[str], commit: str, shown: str) -> Past:
-    differing = objects.differing(repo, commit)
-    return Past(commit, shown, _changed(differing, prefix, names), _gone(repo, differing, prefix))
-
-
-def _upstream() -> list[str]:
-    """Where the branch is meant to go: what CI says, then what git says, then what is usual."""
-    target = os.environ.get("GITHUB_BASE_REF") or os.environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
-    said = [f"refs/remotes/origin/{target}"] if target else []
-    return [*said, "@{upstream}", "refs/remotes/origin/HEAD", "refs/remotes/origin/main", "refs/remotes/origin/master"]
+def _past(reader: Reader, prefix: str, names: Sequence[str], commit: str, shown: str) -> Past:
+    differing = reader.differing(commit)
+    return Past(commit, shown, _changed(differing, prefix, names), _gone(reader.repo, differing, prefix))
 
 
 def _changed(differing: Iterable[str], prefix: str, names: Sequence[str]) -> frozenset[str]:
@@ -87,17 +77,12 @@ def _gone(repo: git.Repository, differing: Iterable[str], prefix: str) -> frozen
     return frozenset(found)
 
 
-def write(repo: git.Repository, past: Past, into: Path) -> None:
+def write(reader: Reader, past: Past, into: Path) -> None:
     """The files of the revision, below the private directory `into`."""
-    entries = {
-        path: entry.blob
-        for path, entry in objects.tree_entries(repo, past.commit).items()
-        if entry.mode not in (objects.LINK, objects.SUBMODULE) and ".." not in path.split("/")
-    }
-    sizes = objects.sizes(repo, entries.values())
-    small = {path: blob for path, blob in entries.items() if sizes[blob] <= leaks.LARGEST}
-    contents = objects.contents(repo, small.values())
-    scratch.write_tree(into, {path: contents[blob] for path, blob in small.items()})
+    commit = Commit(reader, past.commit, past.shown, Bounds(file=leaks.LARGEST))
+    paths = [path for path in commit.names if ".." not in path.split("/")]
+    commit.prefetch(paths)
+    scratch.write_tree(into, {path: content for path in paths if (content := commit.get(path)) is not None})
 
 
 def build(

@@ -27,6 +27,7 @@ from kasmgen.project import config, workspace
 from kasmgen.project.config import CheckOff
 from kasmgen.project.workspace import Workspace
 from kasmgen.repository import git
+from kasmgen.repository.baseline import MissingHistoryError
 from kasmgen.review import compare_builds
 from kasmgen.review.risks import RiskContext, assess
 
@@ -38,7 +39,7 @@ class CheckSettings:
     """What to look at. now: the time.
 
     days: how long certificates must last without a warning. kubernetes_version: "" for
-    the newest known. base: "" for the merge base with upstream.
+    the newest known. base: "" for what `repository.baseline` says.
     """
 
     now: datetime
@@ -201,7 +202,11 @@ class _Round:
 
     @cached_property
     def _past(self) -> check_past.Past | None:
-        return check_past.find(self.space.repo, self.space.prefix, self.names, self.settings.base)
+        try:
+            return check_past.find(self.tree.reader, self.space.prefix, self.names, self.settings.base)
+        except MissingHistoryError as error:
+            self.skipped.append(f"what changed was not looked at, because {error.message}: {error.hint}")
+            return None
 
     def _changes(self, results: Mapping[str, CheckedEnvironment]) -> Iterator[Finding]:
         past = self._past
@@ -211,7 +216,7 @@ class _Round:
         if past is None or not (past.changed or gone):
             return
         root = self.session.directory / "past"
-        check_past.write(self.space.repo, past, root)
+        check_past.write(self.tree.reader, past, root)
         place = root / self.space.prefix
 
         def one(name: str) -> list[Finding]:

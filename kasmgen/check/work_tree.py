@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kasmgen.check.rule import Finding, run
@@ -15,7 +14,9 @@ from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
 from kasmgen.programs import age, sops
-from kasmgen.repository import git, objects
+from kasmgen.repository import git
+from kasmgen.repository.objects import Reader
+from kasmgen.repository.snapshots import Bounds, Snapshot, WorkTree
 from kasmgen.secrets import sealed_file as sealing
 from kasmgen.yaml import documents as yaml_documents
 
@@ -28,7 +29,8 @@ class ProjectFiles:
     sealed: every `*.sops.yaml`. opened: what was decrypted with a key at hand.
     """
 
-    repo: git.Repository
+    reader: Reader
+    snapshot: Snapshot
     root: Path
     prefix: str
     files: frozenset[str]
@@ -39,14 +41,7 @@ class ProjectFiles:
 
     def read(self, path: str) -> bytes | None:
         """Content of a file; None if it is gone, no plain file or too large to be looked into."""
-        place = self.root / path
-        try:
-            status = place.lstat()
-            if not stat.S_ISREG(status.st_mode) or status.st_size > leaks.LARGEST:
-                return None
-            return place.read_bytes()
-        except OSError:
-            return None
+        return self.snapshot.get(f"{self.prefix}/{path}" if self.prefix else path)
 
     def documents(self, path: str) -> list[object]:
         """The YAML documents of a file; [] if it cannot be read."""
@@ -83,25 +78,16 @@ def look(repo: git.Repository, root: Path, *, keys: bool) -> ProjectFiles:
     relative = git.toplevel_relative(repo, root)
     prefix = "" if relative == "." else relative
     start = f"{prefix}/" if prefix else ""
-    files: set[str] = set()
-    links: dict[str, str] = {}
-    repositories: list[str] = []
-    for whole in git.files(repo):
-        if not whole.startswith(start):
-            continue
-        path = whole.removeprefix(start).rstrip("/")
-        place = root / path
-        if place.is_symlink():
-            links[path] = str(place.readlink())
-        elif place.is_dir():
-            repositories.append(path)
-        elif place.is_file():
-            files.add(path)
-    project = ProjectFiles(repo, root, prefix, frozenset(files), links, tuple(repositories))
+    reader = Reader(repo)
+    snapshot = WorkTree(reader, prefix, Bounds(file=leaks.LARGEST))
+    files = frozenset(path.removeprefix(start) for path in snapshot.names)
+    links = {path.removeprefix(start): str((repo.root / path).readlink()) for path in sorted(snapshot.links)}
+    repositories = tuple(sorted(path.removeprefix(start) for path in snapshot.repositories))
+    project = ProjectFiles(reader, snapshot, root, prefix, files, links, repositories)
     paths = sorted(path for path in files if layout_paths.is_sealed(path))
     sealed = tuple(sealed_files.read(path, project.read(path) or b"") for path in paths)
     opened = _open(project, sealed) if keys else Opened()
-    return ProjectFiles(repo, root, prefix, frozenset(files), links, tuple(repositories), sealed, opened)
+    return replace(project, sealed=sealed, opened=opened)
 
 
 # --- with a key at hand ------------------------------------------------------
@@ -189,7 +175,7 @@ def repository_tree(project: ProjectFiles) -> tracked_files.Tree:
     absent = {target for _, _, target in tracked_files.local(tree) if target not in project.files}
     there = [path for path in sorted(absent) if not path.startswith("../") and (project.root / path).is_file()]
     start = f"{project.prefix}/" if project.prefix else ""
-    ignored = objects.ignored(project.repo, [f"{start}{path}" for path in there])
+    ignored = project.reader.ignored([f"{start}{path}" for path in there])
     return tracked_files.Tree(
         project.files,
         project.links,

@@ -44,7 +44,10 @@ commands = Group()
 )
 @click.option("--kubernetes-version", default="", metavar="V", help="Validate against Kubernetes V [newest known].")
 @click.option(
-    "--base", default="", metavar="REV", help="Look for dangerous changes since REV [merge base with upstream]."
+    "--base",
+    default="",
+    metavar="REV",
+    help="Look for dangerous changes since REV [where the branch left KASMGEN_BASE, CI's target branch or upstream].",
 )
 @click.option("--no-schemas", is_flag=True, help="Do not validate objects.")
 @click.option("--no-history", is_flag=True, help="Do not compare with an earlier revision.")
@@ -136,7 +139,8 @@ def diff(
     """Show what a change does to each cluster, secrets masked.
 
     Compares what Flux would apply between two revisions: by default where the
-    branch left its upstream against the work tree. Needs no cluster and no key.
+    branch left its upstream (in CI the target branch; the variable KASMGEN_BASE
+    names another) against the work tree. Needs no cluster and no key.
 
     \b
     Examples:

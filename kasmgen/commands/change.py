@@ -18,7 +18,8 @@ from kasmgen.programs.session import Programs
 from kasmgen.project import workspace as workspaces
 from kasmgen.project.workspace import Workspace
 from kasmgen.quantities import count
-from kasmgen.repository import git, objects, publish
+from kasmgen.repository import git, publish
+from kasmgen.repository.objects import Reader
 from kasmgen.repository.publish import FileChanges, NewCommit, Publication
 from kasmgen.secrets import certificates
 from kasmgen.secrets.plan import Sources
@@ -104,7 +105,7 @@ def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
     @functools.cache
     def known() -> frozenset[str]:
         head = git.head(workspace.repo)
-        return frozenset(objects.tree_entries(workspace.repo, head, workspace.prefix)) if head else frozenset()
+        return frozenset(Reader(workspace.repo).tree(head, workspace.prefix)) if head else frozenset()
 
     return lambda path: workspace.in_repo(path) in known()
 

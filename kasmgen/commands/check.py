@@ -28,7 +28,7 @@ class CheckRequest:
     environments: empty for all.
     days: how long a certificate must still last without a warning. kubernetes_version:
     "1.34", "" for the newest that is known. base: revision to compare with, "" for the
-    merge base with the upstream branch. schemas, history, keys: whether to validate
+    one that `repository.baseline` finds. schemas, history, keys: whether to validate
     objects, compare with `base`, and open sealed files with a key at hand.
     """
 

@@ -68,13 +68,15 @@ def run(directory: Path, helm: HelmLibrary) -> Demo:
     documents = kustomize.build_text(program, root / "overlays" / "prod").split("\n---\n")
     objects = [yaml_documents.load(document) for document in documents]
     sample = next(text for text, obj in zip(documents, objects, strict=True) if obj["kind"] == "Ingress")
+    with history.opened(repo) as commits:
+        files, subjects = commits.files(), commits.subjects()
     return Demo(
         root=root,
-        files=tuple(git.files(repo)),
+        files=tuple(files),
         environment="prod",
         objects=tuple(f"{obj['kind']} {obj['metadata']['name']}" for obj in objects),
         sample=sample,
-        commits=tuple(history.subjects(repo)),
+        commits=tuple(subjects),
         build=_build_command(program, "overlays/prod"),
     )
 

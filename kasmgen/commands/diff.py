@@ -13,9 +13,10 @@ from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.programs import kustomize
 from kasmgen.project import workspace
 from kasmgen.repository import baseline, git, history
-from kasmgen.repository.snapshots import Files, Revision, WorkTree
+from kasmgen.repository.history import History
+from kasmgen.repository.snapshots import Commit, Snapshot, WorkTree
 from kasmgen.review.comparison import Comparison
-from kasmgen.review.sides import Side
+from kasmgen.review.sides import BOUNDS, Side
 
 _RANGE = re.compile(r"(.*?)(\.\.\.?)(.*)", re.DOTALL)
 
@@ -32,9 +33,9 @@ def run(start: Path, arguments: Sequence[str], progress: Callable[[str], None] =
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there")
     relative = git.toplevel_relative(repo, root)
     prefix = "" if relative == "." else relative
-    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
+    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name, history.opened(repo) as commits:
         private = Path(name).resolve()
-        before, after, rest = _Chooser(repo, prefix).choose(arguments)
+        before, after, rest = _Chooser(commits, prefix).choose(arguments)
         old, new = Side(before, prefix, private / "old"), Side(after, prefix, private / "new")
         return Comparison(old, new, Once(kustomize.locate), progress).report(_selected(old, new, rest))
 
@@ -45,45 +46,51 @@ def run(start: Path, arguments: Sequence[str], progress: Callable[[str], None] =
 class _Chooser:
     """Tells revisions from environments. A word that is both is the environment."""
 
-    def __init__(self, repo: git.Repository, prefix: str) -> None:
-        self._repo = repo
+    def __init__(self, commits: History, prefix: str) -> None:
+        self._commits = commits
         self._prefix = prefix
 
-    def choose(self, arguments: Sequence[str]) -> tuple[Files, Files, list[str]]:
+    def choose(self, arguments: Sequence[str]) -> tuple[Snapshot, Snapshot, list[str]]:
         """(old side, new side, what is left of the arguments)."""
         if arguments and (found := _RANGE.fullmatch(arguments[0])):
             return *self._range(*found.groups()), list(arguments[1:])
-        here = WorkTree(self._repo)
+        here = WorkTree(self._commits, bounds=BOUNDS)
         rest = list(arguments)
-        if not rest or rest[0] in self._environments(here) or not history.resolve(self._repo, rest[0]):
+        if not rest or rest[0] in self._environments(here) or not self._commits.commit_of(rest[0]):
             return self._default(), here, rest
         if rest[0] in self._environments_of_default():
             return self._default(), here, rest
         old = self._revision(rest.pop(0))
         known = {*self._environments(here), *self._environments(old)}
-        if rest and rest[0] not in known and history.resolve(self._repo, rest[0]):
+        if rest and rest[0] not in known and self._commits.commit_of(rest[0]):
             return old, self._revision(rest.pop(0)), rest
         return old, here, rest
 
-    def _range(self, base: str, dots: str, head: str) -> tuple[Files, Files]:
+    def _range(self, base: str, dots: str, head: str) -> tuple[Snapshot, Snapshot]:
         old, new = self._revision(base or "HEAD"), self._revision(head or "HEAD")
         if dots == "..":
             return old, new
-        commit = history.merge_base(self._repo, old.commit, new.commit)
+        commit = self._commits.merge_base(old.commit, new.commit)
         if commit is None:
             raise InputError(f"{old.label} and {new.label} have no commit in common", hint=baseline.DEEPER)
-        return Revision(self._repo, commit, f"{commit[:12]} (where {head or 'HEAD'} left {base or 'HEAD'})"), new
+        return self._at(commit, f"{commit[:12]} (where {head or 'HEAD'} left {base or 'HEAD'})"), new
 
-    def _revision(self, text: str) -> Revision:
-        commit = history.resolve(self._repo, text)
+    def _revision(self, text: str) -> Commit:
+        commit = self._commits.commit_of(text)
         if commit is None:
             raise InputError(f"'{text}' is no revision", hint="name a branch, a tag or a commit")
-        return Revision(self._repo, commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")
+        return self._at(commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")
 
-    def _default(self) -> Revision:
-        return Revision(self._repo, *baseline.default_base(self._repo))
+    def _default(self) -> Commit:
+        base = baseline.find(self._commits)
+        if base is None:
+            raise InputError("there is no commit to compare with", hint="commit first, or name two revisions")
+        return self._at(base.commit, base.label)
 
-    def _environments(self, files: Files) -> list[str]:
+    def _at(self, commit: str, label: str) -> Commit:
+        return Commit(self._commits, commit, label, BOUNDS)
+
+    def _environments(self, files: Snapshot) -> list[str]:
         return Side(files, self._prefix, Path()).environments()
 
     def _environments_of_default(self) -> list[str]:

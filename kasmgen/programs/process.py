@@ -96,6 +96,11 @@ def start(*argv: str) -> Conversation:
     return Conversation(process.stdin, process.stdout, process.kill, process.wait)
 
 
+def note(argv: Sequence[str]) -> None:
+    """Tell who asked for it (-vv) which program is run."""
+    log.debug("$ %s", safe_text.escaped(shlex.join([Path(argv[0]).name, *argv[1:]])))
+
+
 def _started(
     argv: Sequence[str],
     speaks: bool,
@@ -104,7 +109,7 @@ def _started(
     stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     name = Path(argv[0]).name
-    log.debug("$ %s", safe_text.escaped(shlex.join([name, *argv[1:]])))
+    note(argv)
     try:
         return subprocess.Popen(
             argv,

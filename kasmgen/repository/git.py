@@ -277,25 +277,9 @@ def dirty(repo: Repository, paths: Iterable[str]) -> set[str]:
     return out
 
 
-def blobs(repo: Repository, commit: str | None, paths: Sequence[str]) -> dict[str, str]:
-    """Path -> object id in `commit`, of those `paths` that are files there. None is the empty history."""
-    if commit is None or not paths:
-        return {}
-    asked = b"".join(os.fsencode(f"{commit}:{path}\n") for path in paths)
-    done = run(repo.root, "cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked)
-    answers = done.stdout.decode("utf-8", "surrogateescape").splitlines()
-    pairs = zip(paths, (answer.split(" ") for answer in answers), strict=True)
-    return {path: answer[1] for path, answer in pairs if answer[0] == "blob"}
-
-
 def configure(repo: Repository, key: str, value: str) -> None:
     """Set one configuration value of this repository alone."""
     run(repo.root, "config", "--local", key, value)
-
-
-def files(repo: Repository) -> list[str]:
-    """Every file of the work tree that git tracks or, not being ignored, would add."""
-    return sorted(set(parts(run(repo.root, "ls-files", "-c", "-o", "--exclude-standard", "-z").stdout)))
 
 
 def index_entries(repo: Repository, under: str = ".") -> dict[str, str]:

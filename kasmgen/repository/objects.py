@@ -1,91 +1,178 @@
-"""git: the index, trees of commits and the objects in them, read without touching the work tree.
+"""Reading Git: commits, the index and the objects in them, without touching the work tree.
 
-In a hook that git runs for `git commit -a` or `git commit PATH`, what will be
-committed is in an index of its own, named by GIT_INDEX_FILE; that one counts.
+This is the one door for it. The questions and how their answers are taken apart stand here once; who asks may
+be the git program (here) or GitPython (`repository.history`).
+
+Of the variables that git gives to a hook none counts, with one exception: in a hook of `git commit -a` or
+`git commit PATH` the next commit is in an index of its own, which GIT_INDEX_FILE names. What is asked about the
+next commit (`next_commit`, `staged`) is read from that one, if it lies in the git dir of this repository.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from kasmgen.errors import RepositoryError
-from kasmgen.programs import process
+from kasmgen.repository import git
 from kasmgen.repository.git import Repository
 
 LINK = "120000"
 SUBMODULE = "160000"
 
+FAILURES = (1, 128)
+"""How git ends where it finds nothing."""
+
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """A path in the index. mode: as git writes it, "100644"; blob: the object's id."""
+    """A path in the index or in a commit. mode: as git writes it, "100644"; blob: the object's id."""
 
     mode: str
     blob: str
 
 
-def _environment(repo: Repository) -> dict[str, str]:
-    kept = {key: value for key, value in process.clean_environment().items() if not key.startswith("GIT_")}
-    index = os.environ.get("GIT_INDEX_FILE")
-    if index and Path(index).absolute().resolve().is_relative_to(repo.git_dir):
-        kept["GIT_INDEX_FILE"] = str(Path(index).absolute())
-    return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
+class Ask(Protocol):
+    """Puts one question to git and gives what it printed.
+
+    extra: environment variables. Raises RepositoryError for an exit code that is not `ok`.
+    """
+
+    def __call__(
+        self, *args: str, stdin: bytes = b"", ok: Sequence[int] = (0,), extra: Mapping[str, str] | None = None
+    ) -> bytes: ...
 
 
-def _git(repo: Repository, *args: str, stdin: bytes | None = None, ok: Sequence[int] = (0,)) -> bytes:
-    done = process.run("git", "-C", str(repo.root), *args, stdin=stdin, ok=range(256), env=_environment(repo))
-    if done.code not in ok:
-        said = done.stderr.decode("utf-8", "replace").strip()[:1000]
-        raise RepositoryError(f"git {args[0]} failed in {repo.root}: {said or f'exit code {done.code}'}")
-    return done.stdout
+def program(repo: Repository) -> Ask:
+    """Asks the git program."""
+
+    def ask(*args: str, stdin: bytes = b"", ok: Sequence[int] = (0,), extra: Mapping[str, str] | None = None) -> bytes:
+        return git.run(repo.root, *args, stdin=stdin, ok=ok, extra=extra).stdout
+
+    return ask
+
+
+class Reader:
+    """What a repository holds. Each method is one process of git, however many objects it is asked for."""
+
+    def __init__(self, repo: Repository, ask: Ask | None = None) -> None:
+        self.repo = repo
+        self._ask = ask or program(repo)
+
+    # --- revisions ---
+
+    def commit_of(self, revision: str) -> str | None:
+        """The commit that a revision (branch, tag, commit, `HEAD~1`, `@{upstream}`) names, None if it names none."""
+        # A revision never begins with a dash, an option always does.
+        if revision.startswith("-") or "\0" in revision:
+            return None
+        return _line(self._ask("rev-parse", "-q", "--verify", f"{revision}^{{commit}}", ok=(0, *FAILURES)))
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Where two commits last were the same, None if they have no common history here."""
+        return _line(self._ask("merge-base", one, other, ok=(0, *FAILURES)))
+
+    def is_shallow(self) -> bool:
+        """Whether history is cut off somewhere."""
+        return self._ask("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def tree(self, commit: str, prefix: str = "") -> dict[str, TreeEntry]:
+        """Path from the work tree's root -> what `commit` has of it, at or under `prefix`."""
+        out: dict[str, TreeEntry] = {}
+        command = ("ls-tree", "-r", "-z", "--full-tree", commit, *(("--", prefix) if prefix else ()))
+        for line in git.parts(self._ask(*command)):
+            facts, _, path = line.partition("\t")
+            mode, _, blob = facts.split(" ")
+            out[path] = TreeEntry(mode, blob)
+        return out
+
+    def blobs(self, commit: str | None, paths: Sequence[str]) -> dict[str, str]:
+        """Path -> object id in `commit`, of those `paths` that are files there. None is the empty history."""
+        if commit is None or not paths:
+            return {}
+        asked = b"".join(os.fsencode(f"{commit}:{path}\n") for path in paths)
+        output = self._ask("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked)
+        answers = (answer.split(" ") for answer in output.decode("utf-8", "surrogateescape").splitlines())
+        return {path: answer[1] for path, answer in zip(paths, answers, strict=True) if answer[0] == "blob"}
+
+    # --- objects ---
+
+    def sizes(self, blobs: Iterable[str]) -> dict[str, int]:
+        """Object id -> bytes."""
+        wanted = sorted(set(blobs))
+        if not wanted:
+            return {}
+        answers = self._ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(wanted)).split()
+        return dict(zip(wanted, map(int, answers), strict=True))
+
+    def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
+        """Object id -> content, of all of them in one go. Raises RepositoryError if one is missing."""
+        wanted = sorted(set(blobs))
+        if not wanted:
+            return {}
+        return dict(_split(self._ask("cat-file", "--batch", stdin=_lines(wanted)), wanted))
+
+    # --- work tree and index ---
+
+    def files(self) -> list[str]:
+        """Every file of the work tree that git tracks or, not being ignored, would add."""
+        return sorted(set(git.parts(self._ask("ls-files", "-c", "-o", "--exclude-standard", "-z"))))
+
+    def differing(self, commit: str) -> set[str]:
+        """Paths of the work tree that are not as in `commit`: changed, gone, or new and not ignored."""
+        tracked = self._ask("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", commit, "--")
+        return {*git.parts(tracked), *git.parts(self._ask("ls-files", "-o", "--exclude-standard", "-z"))}
+
+    def ignored(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those of `paths`, from the work tree's root, that git ignores and does not track."""
+        if not paths:
+            return frozenset()
+        output = self._ask("check-ignore", "-z", "--stdin", stdin=git.nul(paths), ok=(0, 1))
+        return frozenset(git.parts(output))
+
+    def next_commit(self, prefix: str = "") -> dict[str, TreeEntry]:
+        """Path from the work tree's root -> what is staged of it, at or under `prefix`; unmerged paths excepted."""
+        output = self._ask("ls-files", "-s", "-z", *_under(prefix), extra=self._index_of_hook())
+        return {path: entry for path, entry, stage in index_lines(output) if stage == "0"}
+
+    def staged(self, prefix: str = "") -> set[str]:
+        """Paths at or under `prefix` that the next commit would add, change or delete."""
+        options = ("--cached", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
+        return set(git.parts(self._ask("diff", *options, *_under(prefix), extra=self._index_of_hook())))
+
+    def _index_of_hook(self) -> dict[str, str]:
+        index = os.environ.get("GIT_INDEX_FILE")
+        if index and Path(index).absolute().resolve().is_relative_to(self.repo.git_dir):
+            return {"GIT_INDEX_FILE": str(Path(index).absolute())}
+        return {}
+
+
+def index_lines(output: bytes) -> Iterator[tuple[str, TreeEntry, str]]:
+    """(path, entry, stage) of each line of `ls-files -s -z`."""
+    for line in git.parts(output):
+        facts, _, path = line.partition("\t")
+        mode, blob, stage = facts.split(" ")
+        yield path, TreeEntry(mode, blob), stage
 
 
 def _under(prefix: str) -> tuple[str, ...]:
     return ("--", f":(top,literal){prefix}") if prefix else ()
 
 
-def entries(repo: Repository, prefix: str = "") -> dict[str, TreeEntry]:
-    """Path from the work tree's root -> what the index has of it, at or under `prefix`; unmerged paths excepted."""
-    out: dict[str, TreeEntry] = {}
-    for line in _git(repo, "ls-files", "-s", "-z", *_under(prefix)).split(b"\0"):
-        facts, _, path = os.fsdecode(line).partition("\t")
-        if path:
-            mode, blob, stage = facts.split(" ")
-            if stage == "0":
-                out[path] = TreeEntry(mode, blob)
-    return out
+def _lines(blobs: Iterable[str]) -> bytes:
+    return "".join(f"{blob}\n" for blob in blobs).encode()
 
 
-def changed(repo: Repository, prefix: str = "") -> set[str]:
-    """Paths at or under `prefix` that the next commit would add, change or delete."""
-    options = ("--cached", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
-    output = _git(repo, "diff", *options, *_under(prefix))
-    return {os.fsdecode(path) for path in output.split(b"\0") if path}
+def _line(output: bytes) -> str | None:
+    # Of several best common ancestors the first will do.
+    text = output.decode("utf-8", "replace").partition("\n")[0]
+    return text if text and " " not in text else None
 
 
-def sizes(repo: Repository, blobs: Iterable[str]) -> dict[str, int]:
-    """Object id -> bytes."""
-    wanted = sorted(set(blobs))
-    if not wanted:
-        return {}
-    asked = "".join(f"{blob}\n" for blob in wanted).encode()
-    answers = _git(repo, "cat-file", "--batch-check=%(objectsize)", stdin=asked).split()
-    return dict(zip(wanted, map(int, answers), strict=True))
-
-
-def contents(repo: Repository, blobs: Iterable[str]) -> dict[str, bytes]:
-    """Object id -> content, of all of them in one go. Raises RepositoryError if one is missing."""
-    wanted = sorted(set(blobs))
-    if not wanted:
-        return {}
-    output = _git(repo, "cat-file", "--batch", stdin="".join(f"{blob}\n" for blob in wanted).encode())
-    return dict(_split(output, wanted))
-
-
-def _split(output: bytes, wanted: Sequence[str]) -> Iterable[tuple[str, bytes]]:
+def _split(output: bytes, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     position = 0
     for blob in wanted:
         end = output.index(b"\n", position)
@@ -95,51 +182,3 @@ def _split(output: bytes, wanted: Sequence[str]) -> Iterable[tuple[str, bytes]]:
         size = int(header[2])
         yield blob, output[end + 1 : end + 1 + size]
         position = end + 1 + size + 1
-
-
-def tree_entries(repo: Repository, commit: str, prefix: str = "") -> Mapping[str, TreeEntry]:
-    """Path from the work tree's root -> what `commit` has of it, at or under `prefix`."""
-    out: dict[str, TreeEntry] = {}
-    command = ("ls-tree", "-r", "-z", "--full-tree", commit, *(("--", prefix) if prefix else ()))
-    for line in _git(repo, *command).split(b"\0"):
-        facts, _, path = os.fsdecode(line).partition("\t")
-        if path:
-            mode, _, blob = facts.split(" ")
-            out[path] = TreeEntry(mode, blob)
-    return out
-
-
-def ignored(repo: Repository, paths: Sequence[str]) -> frozenset[str]:
-    """Those of `paths`, from the work tree's root, that git ignores and does not track."""
-    if not paths:
-        return frozenset()
-    asked = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    output = _git(repo, "check-ignore", "-z", "--stdin", stdin=asked, ok=(0, 1))
-    return frozenset(os.fsdecode(part) for part in output.split(b"\0") if part)
-
-
-# --- earlier revisions ---------------------------------------------------
-
-
-def _line(repo: Repository, *args: str) -> str | None:
-    output = _git(repo, *args, ok=range(256)).decode("utf-8", "replace").strip()
-    return output if output and " " not in output and "\n" not in output else None
-
-
-def commit_of(repo: Repository, revision: str) -> str | None:
-    """The commit that `revision` names, None if it names none."""
-    # A revision never begins with a dash, an option always does.
-    return None if revision.startswith("-") else _line(repo, "rev-parse", "-q", "--verify", f"{revision}^{{commit}}")
-
-
-def merge_base(repo: Repository, revision: str) -> str | None:
-    """Where HEAD and `revision` last were the same; None if there is no such revision or no common history."""
-    commit = commit_of(repo, revision)
-    return _line(repo, "merge-base", "HEAD", commit) if commit else None
-
-
-def differing(repo: Repository, commit: str) -> set[str]:
-    """Paths of the work tree that are not as in `commit`: changed, gone, or new and not ignored."""
-    tracked = _git(repo, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", commit, "--")
-    new = _git(repo, "ls-files", "-o", "--exclude-standard", "-z")
-    return {os.fsdecode(path) for path in [*tracked.split(b"\0"), *new.split(b"\0")] if path}

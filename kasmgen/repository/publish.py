@@ -23,6 +23,7 @@ from kasmgen.repository import files as repository_files
 from kasmgen.repository import git, signals
 from kasmgen.repository import journal as journals
 from kasmgen.repository.journal import Journal, JournalEntry, digest
+from kasmgen.repository.objects import Reader
 from kasmgen.repository.signals import Interrupt
 
 log = logging.getLogger("kasmgen")
@@ -410,7 +411,8 @@ def _landed(repo: git.Repository, journal: Journal, now: str | None) -> set[str]
     if now is None or now == journal.head:
         return set()
     paths = [entry.path for entry in journal.entries]
-    old, new = git.blobs(repo, journal.head, paths), git.blobs(repo, now, paths)
+    reader = Reader(repo)
+    old, new = reader.blobs(journal.head, paths), reader.blobs(now, paths)
     return {path for path in paths if new.get(path) != old.get(path)}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kasmgen.repository import git
+from kasmgen.repository.objects import Reader
 
 
 def write_tree(root: Path, files: Mapping[str, bytes]) -> None:
@@ -24,7 +25,7 @@ def copy_work_tree(repo: git.Repository, into: Path) -> None:
 
     People's overlays may point anywhere in their repository, so all of it has to be there.
     """
-    for path in git.files(repo):
+    for path in Reader(repo).files():
         source, target = repo.root / path, into / path
         if source.is_symlink() or not source.is_file():
             continue

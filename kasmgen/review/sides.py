@@ -19,7 +19,7 @@ from kasmgen.layout import paths as layout_paths
 from kasmgen.overlay import files_read, verify
 from kasmgen.programs import kustomize
 from kasmgen.programs.kustomize import Kustomize
-from kasmgen.repository.snapshots import Files, T
+from kasmgen.repository.snapshots import Bounds, Snapshot, T
 from kasmgen.secrets.sealed_file import has_sops_block
 from kasmgen.yaml import aliases
 from kasmgen.yaml.cache import ParseCache
@@ -27,6 +27,9 @@ from kasmgen.yaml.cache import ParseCache
 # kustomize quotes what a generator is given, which may be the values of a Secret.
 _LITERALS = re.compile(r"literal sources .*", re.DOTALL)
 _NAME = re.compile("[a-z0-9-]+")
+BOUNDS = Bounds(together=512 * 1024 * 1024)
+"""Of the files of one side; overlays that read more are refused."""
+
 _SECRET = re.compile(rb"""kind["']?[ \t]*:[ \t]*["']?(?:Secret|List|SecretList)\b""")
 
 
@@ -47,7 +50,7 @@ class OverlayFiles:
 class Side:
     """One side of a comparison. prefix: the project's directory from the Git root."""
 
-    def __init__(self, files: Files, prefix: str, directory: Path) -> None:
+    def __init__(self, files: Snapshot, prefix: str, directory: Path) -> None:
         self.files = files
         self.prefix = prefix
         self._directory = directory
@@ -70,11 +73,11 @@ class Side:
                 hint="Flux drops links; put the directory there",
             )
         start = self._at(f"{layout_paths.OVERLAYS}/")
-        below = [path.removeprefix(start).split("/") for path in self.files.paths if path.startswith(start)]
+        below = [path.removeprefix(start).split("/") for path in self.files.names if path.startswith(start)]
         linked = [path.removeprefix(start).split("/") for path in self.files.links if path.startswith(start)]
         clusters = self._at(f"{layout_paths.CLUSTERS}/")
         applied = {
-            path.removeprefix(clusters).partition("/")[0] for path in self.files.paths if path.startswith(clusters)
+            path.removeprefix(clusters).partition("/")[0] for path in self.files.names if path.startswith(clusters)
         }
         in_overlays = [parts for parts in below if len(parts) == 2]
         found = {name for name, file in in_overlays if file == layout_paths.ENVIRONMENT_FILE}
@@ -85,19 +88,19 @@ class Side:
         """Whether Flux would find anything to build for the environment, right or wrong."""
         start = self._at(f"{layout_paths.OVERLAYS}/{name}")
         wanted = {f"{start}/{file}" for file in (layout_paths.ENVIRONMENT_FILE, *layout_paths.KUSTOMIZATION_NAMES)}
-        return start in self.files.links or not wanted.isdisjoint(self.files.paths)
+        return start in self.files.links or not wanted.isdisjoint(self.files.names)
 
     def ready(self) -> None:
         """Fetch all kustomizations at once: asking Git for each one costs a process."""
         names = layout_paths.KUSTOMIZATION_NAMES
-        self.files.prefetch(path for path in self.files.paths if posixpath.basename(path) in names)
+        self.files.prefetch(path for path in self.files.names if posixpath.basename(path) in names)
 
     def overlay(self, name: str) -> OverlayFiles:
         """What the environment's build reads, and its Flux objects. Raises InputError if it cannot be read."""
         directory = self._at(f"{layout_paths.OVERLAYS}/{name}")
         clusters = self._at(f"{layout_paths.CLUSTERS}/{name}/")
-        paths = set(files_read.of(directory, self.files.paths, self.files.read))
-        paths |= {path for path in self.files.paths if path.startswith(clusters)}
+        paths = set(files_read.of(directory, self.files.names, self.files.read))
+        paths |= {path for path in self.files.names if path.startswith(clusters)}
         digest = hashlib.sha256()
         for path in sorted(paths):
             digest.update(f"{path}\0{self.files.identity(path)}\n".encode(errors="surrogateescape"))
