@@ -490,8 +490,9 @@ _POINTS = Points()
 
 def _points_of(clone: Clone, plan: FileChanges, branch: str | None) -> list[str]:
     """The points that this change passes."""
+    repo = clone.repo
     with _POINTS.watching(clone.root):
-        publisher.commit(clone.repo, clone.root, plan, branch=branch)
+        publisher.commit(repo, clone.root, plan, branch=branch)
     return _POINTS.seen
 
 
