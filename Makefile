@@ -23,8 +23,8 @@ demo: $(STAMP) ## build a throwaway repository with two environments in ./demo a
 	@rm -rf demo
 	@$(BIN)/kasmgen demo demo
 
-test: $(STAMP) ## run all tests; a missing program is skipped, unless CI is set
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(STAMP) ## run all tests and name the ten slowest; a missing program is skipped, unless CI is set
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

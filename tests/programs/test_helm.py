@@ -6,7 +6,6 @@ import json
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ from kasmgen.programs import helm, libhelm
 from kasmgen.programs.helm import Engine, HelmProgram, LibHelm
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.yaml import documents
+from tests import waiting
 from tests.needs import program
 
 pytestmark = pytest.mark.tool
@@ -350,10 +350,10 @@ def test_a_process_that_is_killed_leaves_nobody_waiting(library: LibHelm, tmp_pa
     chart = make(tmp_path, {"templates/x.yaml": ENDLESS % ""})
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(render, library, chart)
-        time.sleep(0.5)
+        waiting.until(lambda: library.library.process()._waiting, "the question to be asked")
         library.library.close()
         with pytest.raises(InputError, match="does not render"):
-            answer.result(timeout=20)
+            answer.result(timeout=waiting.GUARD)
 
 
 def test_whoever_asks_and_is_gone_leaves_no_render_behind(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_whoever_asks_and_is_gone_leaves_no_render_behind(tmp_path: Path) -> Non
         asked = {"id": 1, "chart": chart.path, "values": {}, "name": "x", "namespace": "x"}
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.close()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=waiting.GUARD) == 0
 
 
 @pytest.mark.parametrize(
