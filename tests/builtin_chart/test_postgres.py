@@ -24,6 +24,7 @@ from tests.builtin_chart.postgres_harness import (
     unprivileged,
     workspace,
 )
+from tests.some import some
 
 pytestmark = pytest.mark.tool
 
@@ -343,7 +344,7 @@ def probe(cluster: Cluster, kind: str) -> int:
 def test_probes_tell_serving_recovering_and_dead_apart(expendable: Cluster) -> None:
     kinds = ("startupProbe", "livenessProbe", "readinessProbe")
     dead = {kind: probe(expendable, kind) for kind in kinds}
-    assert all(dead.values()), "nothing runs, so nothing is alive"
+    assert 0 not in some(dead.values()), "nothing runs, so nothing is alive"
 
     expendable.start()
     assert {kind: probe(expendable, kind) for kind in kinds} == dict.fromkeys(kinds, 0)

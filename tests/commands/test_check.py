@@ -16,6 +16,7 @@ import pytest
 from kasmgen.yaml import documents
 from tests.machine import Machine
 from tests.needs import program
+from tests.some import some
 
 pytestmark = pytest.mark.e2e
 
@@ -359,7 +360,7 @@ def test_damage_is_found(prod: Machine, what: str) -> None:
     assert done.code == (1 if report["errors"] else 0)
     findings = report["findings"]
     assert expected <= rules(findings), json.dumps(findings, indent=1)[:3000]
-    assert all(finding["nextStep"] and finding["message"] for finding in findings)
+    assert [finding["rule"] for finding in findings if not (finding["nextStep"] and finding["message"])] == []
 
 
 # --- several environments, and names -------------------------------------------
@@ -419,7 +420,7 @@ def test_names_and_content_from_strangers_steer_nothing(prod: Machine) -> None:
         assert done.code == 1, done.stderr
         assert not set(done.stdout + done.stderr) & {"\x1b", "\u202e", "\a", "\x00"}, form
         assert not [line for line in done.stdout.splitlines() if line.startswith("::warning::")], form
-    assert all(line.startswith("::error ") for line in done.stdout.splitlines())
+    assert all(line.startswith("::error ") for line in some(done.stdout.splitlines()))
 
 
 # --- formats -------------------------------------------------------------------
@@ -443,7 +444,7 @@ def test_the_formats_say_the_same(prod: Machine) -> None:
     lines = prod.run(*flags, "--format", "github").stdout.splitlines()
     assert len(lines) == len(listed)
     text = prod.run(*flags)
-    assert all(finding["rule"] in text.stdout for finding in listed)
+    assert all(finding["rule"] in text.stdout for finding in some(listed))
     assert "error: 1 error, 1 warning in 1 environment" in text.stderr
 
 

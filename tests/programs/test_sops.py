@@ -552,7 +552,7 @@ def test_a_secret_goes_into_sops_by_standard_input_and_nowhere_else(
     assert any(b"sealed.sops.yaml" in (call / "after.names").read_bytes() for call in calls)
     assert leaks(watched) == []
     assert MARKER not in caplog.text
-    assert not any(Path(tempfile.gettempdir()).iterdir()), "nothing stays behind"
+    assert list(Path(tempfile.gettempdir()).iterdir()) == [], "nothing stays behind"
 
 
 def test_the_watch_would_see_a_leak(watched: Path) -> None:
