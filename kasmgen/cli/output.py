@@ -7,8 +7,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import click
 
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from kasmgen.commands.change import Outcome
+
+Style: TypeAlias = Literal["good", "warn", "bad", "dim"]
+
+_STYLES: Mapping[Style, str] = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
+"""Style -> parameter of the terminal's escape sequence (ECMA-48, SGR)."""
 
 _WORD_START = re.compile("_([a-z])")
 
@@ -46,21 +51,19 @@ def console(settings: OutputSettings, *, stderr: bool = True) -> Console:
     return Console(stderr=stderr, no_color=not settings.color, highlight=False, soft_wrap=True)
 
 
-def say(settings: OutputSettings, text: str, style: str = "") -> None:
+def say(settings: OutputSettings, text: str, style: Style | None = None) -> None:
     """One line for people."""
     if settings.quiet:
         return
-    stream = sys.stderr
-    codes = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
     line = escaped_lines(text)
-    if style and settings.color and stream.isatty():
-        line = f"\x1b[{codes[style]}m{line}\x1b[0m"
-    print(line, file=stream)
+    if style and settings.color and sys.stderr.isatty():
+        line = f"\x1b[{_STYLES[style]}m{line}\x1b[0m"
+    print(line, file=sys.stderr)  # noqa: T201 - this is where text for people is printed
 
 
 def out(text: str) -> None:
     """One line of the result."""
-    print(text)  # noqa: T201 - see say
+    print(text)  # noqa: T201 - this is where results are printed
 
 
 def out_json(value: object) -> None:
@@ -102,7 +105,7 @@ def out_bytes(value: bytes) -> None:
 
 def error(settings: OutputSettings, problem: KasmgenError) -> None:
     """What was wrong, where, and the next step. Never silenced."""
-    loud = OutputSettings(settings.directory, settings.verbose, False, settings.no_color)
+    loud = replace(settings, quiet=False)
     lines = escaped_lines(problem.message).splitlines() or [""]
     say(loud, f"error: {lines[0]}", "bad")
     for line in lines[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,8 +68,6 @@ def secret_show(settings: OutputSettings, environment: str, key: str, reveal: bo
 
 
 def _as_text(value: Secret) -> str:
-    import base64
-
     try:
         return value.reveal().decode()
     except UnicodeDecodeError:

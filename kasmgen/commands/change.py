@@ -46,7 +46,7 @@ class Rendering:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedChange:
     """A change that is worked out and not made yet, and what to say of it.
 
     repo: None where there is no repository yet, which only a dry run meets. root: `changes` and `also_commit`,
@@ -138,7 +138,7 @@ def check(repo: git.Repository, options: Options) -> None:
         git.destination(repo, options.branch or git.branch(repo) or "")
 
 
-def finish(plan: Plan, options: Options, around: AbstractContextManager[object] | None = None) -> Outcome:
+def finish(plan: PlannedChange, options: Options, around: AbstractContextManager[object] | None = None) -> Outcome:
     """Make the change, or with `--dry-run` say what it would be; what happened, for people and programs.
 
     around: entered for as long as the change is being made, and only then.
@@ -171,14 +171,14 @@ def finish(plan: Plan, options: Options, around: AbstractContextManager[object] 
     )
 
 
-def _commit(plan: Plan, options: Options) -> NewCommit:
+def _commit(plan: PlannedChange, options: Options) -> NewCommit:
     """The commit, with a message that says what, and in its trailers with which chart and programs it was made."""
     text = options.message or (f"{plan.title}\n\n{plan.body}" if plan.body else plan.title)
     trailers = "".join(f"{key}: {value}\n" for key, value in _trailers(plan))
     return NewCommit(f"{text.rstrip()}\n\n{trailers}", options.branch, options.push, plan.also_commit)
 
 
-def _trailers(plan: Plan) -> Iterator[tuple[str, str]]:
+def _trailers(plan: PlannedChange) -> Iterator[tuple[str, str]]:
     if plan.rendering is None:
         yield "Kasmgen", __version__
         return

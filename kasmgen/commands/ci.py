@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kasmgen.commands import change, ci_pipelines
-from kasmgen.commands.change import Options, Outcome, Plan
+from kasmgen.commands.change import Options, Outcome, PlannedChange
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
@@ -23,7 +23,7 @@ def run(start: Path, platform: str, options: Options) -> Outcome:
     change.check(repo, options)
     project = git.toplevel_relative(repo, root)
     tree, steps = _pipeline(repo, project, platform)
-    plan = Plan(
+    plan = PlannedChange(
         repo,
         repo.root,
         publish.plan(repo.root, tree, force=options.force),

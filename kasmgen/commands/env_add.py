@@ -10,7 +10,7 @@ from kasmgen import build, names, safe_text
 from kasmgen.chart import render, required_secrets, supplied_values
 from kasmgen.chart.release import Release
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome, Plan, Rendering
+from kasmgen.commands.change import Options, Outcome, PlannedChange, Rendering
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError
@@ -214,12 +214,12 @@ def _plan(
     passed: Supplied,
     options: Options,
     programs: Programs,
-) -> Plan:
+) -> PlannedChange:
     name = environment.name
     namespace = environment.namespace or workspace.project.namespace
     made = result.environments[name]
     sealed = ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
-    return Plan(
+    return PlannedChange(
         workspace.repo,
         workspace.root,
         publish.plan(workspace.root, tree, force=options.force),

@@ -16,7 +16,7 @@ from kasmgen.chart import render, secret_values, supplied_values
 from kasmgen.chart.release import LoadedChart, Release
 from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome, Plan, Rendering
+from kasmgen.commands.change import Options, Outcome, PlannedChange, Rendering
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError, SecretError
 from kasmgen.kubernetes.resources import Secret
@@ -163,7 +163,7 @@ def _make(
         paths.SOPS_FILE: _sops_config(root, recipients),
         **base.files,
     }
-    plan = Plan(
+    plan = PlannedChange(
         repo,
         root,
         publish.plan(root, tree, prune=["base"], force=options.force),

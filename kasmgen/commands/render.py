@@ -10,7 +10,7 @@ from pathlib import Path
 from kasmgen import build
 from kasmgen.chart import render
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome, Plan, Rendering
+from kasmgen.commands.change import Options, Outcome, PlannedChange, Rendering
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
@@ -63,7 +63,7 @@ def run(
     if changes and options.commit:
         _demand_committed(workspace, selected, {*changes.paths, *also})
     which = ", ".join(selected) if len(selected) <= 5 else f"{len(selected)} environments"
-    plan = Plan(
+    plan = PlannedChange(
         workspace.repo,
         workspace.root,
         changes,

@@ -11,7 +11,7 @@ import pytest
 
 from kasmgen import __version__
 from kasmgen.commands import change
-from kasmgen.commands.change import Options, Outcome, Plan
+from kasmgen.commands.change import Options, Outcome, PlannedChange
 from kasmgen.errors import RepositoryError
 from kasmgen.repository import publish
 from tests.repository.repositories import Clone, make, settle_home
@@ -27,8 +27,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
     return make(tmp_path / "repo")
 
 
-def plan(clone: Clone, **more: object) -> Plan:
-    made = Plan(
+def plan(clone: Clone, **more: object) -> PlannedChange:
+    made = PlannedChange(
         clone.repo,
         clone.root,
         publish.plan(clone.root, TREE),
