@@ -30,3 +30,15 @@ def program(name: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(f"{name} is not installed; .ci/run must install it")
     pytest.skip(f"{name} is not installed")
+
+
+def official_sops() -> str:
+    """Absolute path of a sops that is not the bundled one; skips or fails as `program` does."""
+    bundled = Path(sys.executable).parent
+    places = [place for place in os.get_exec_path() if Path(place).resolve() != bundled.resolve()]
+    path = shutil.which("sops", path=os.pathsep.join(places))
+    if path:
+        return path
+    if os.environ.get("CI"):
+        pytest.fail("no official sops on PATH; .ci/run must install it")
+    pytest.skip("no official sops on PATH")

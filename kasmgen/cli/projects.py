@@ -131,6 +131,8 @@ def render(
 def doctor(settings: OutputSettings, output: str) -> None:
     """Show which programs were found, where, which version, and what is wrong.
 
+    Of a program made with Go it says which module it was built from, and warns of one that is no release.
+
     \b
     Examples:
       kasmgen doctor
@@ -143,9 +145,19 @@ def doctor(settings: OutputSettings, output: str) -> None:
         cli_output.out_records(findings)
     else:
         rows = [
-            (item.what, "ok" if item.ok else "PROBLEM", item.version, item.where or item.problem) for item in findings
+            (
+                item.what,
+                "PROBLEM" if not item.ok else "warning" if item.warning else "ok",
+                item.version,
+                item.where or item.problem,
+                item.built_from,
+            )
+            for item in findings
         ]
-        cli_output.table(settings, ("WHAT", "STATE", "VERSION", "WHERE"), rows)
+        cli_output.table(settings, ("WHAT", "STATE", "VERSION", "WHERE", "BUILT FROM"), rows)
+        for item in findings:
+            if item.warning:
+                cli_output.say(settings, f"warning: {item.what}: {item.warning}", "warn")
     wrong = [item.what for item in findings if not item.ok]
     if wrong:
         raise AnswerIsNo(f"something is wrong with: {', '.join(wrong)}")

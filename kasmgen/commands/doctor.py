@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kasmgen import __version__
 from kasmgen.errors import InputError, KasmgenError
-from kasmgen.programs import age, helm, kustomize, libhelm, sops
+from kasmgen.programs import age, go_build, helm, kustomize, libhelm, sops
 from kasmgen.project import workspace
 from kasmgen.repository import git
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at. ok: whether it is as it must be."""
+    """One thing that was looked at. ok: whether it is as it must be.
+
+    built_from: the module and version of a Go program, and of the library that counts in it. warning: what to think
+    about, though it works.
+    """
 
     what: str
     ok: bool
     version: str = ""
     where: str = ""
     problem: str = ""
+    built_from: str = ""
+    warning: str = ""
 
 
 def run(start: Path) -> list[Diagnosis]:
@@ -49,17 +55,33 @@ def _helm() -> Diagnosis:
     with libhelm.HelmLibrary() as library:
         engine = helm.locate(library)
     kind = "libhelm" if isinstance(engine, helm.LibHelm) else "program"
-    return Diagnosis("helm", True, engine.version, f"{kind} {engine.path}")
+    return _built(
+        Diagnosis("helm", True, engine.version, f"{kind} {engine.path}"), engine.path, "helm.sh/helm", libhelm.SETTING
+    )
 
 
 def _kustomize() -> Diagnosis:
     found = kustomize.locate()
-    return Diagnosis("kustomize", True, found.version.take(), " ".join(found.command))
+    diagnosis = Diagnosis("kustomize", True, found.version.take(), " ".join(found.command))
+    return _built(diagnosis, found.command[0], "sigs.k8s.io/kustomize/kustomize", kustomize.SETTING)
 
 
 def _sops() -> Diagnosis:
     found = sops.locate()
-    return Diagnosis("sops", True, found.version, f"{found.path} ({found.found})")
+    diagnosis = Diagnosis("sops", True, found.version, f"{found.path} ({found.found})")
+    return _built(diagnosis, found.path, "github.com/getsops/sops", f"{sops.SETTING}, or put it on PATH")
+
+
+def _built(diagnosis: Diagnosis, path: str, product: str, settings: str) -> Diagnosis:
+    """The diagnosis, and what the program was built from. settings: by what another one is taken."""
+    build = go_build.read(Path(path))
+    if build is None:
+        return diagnosis
+    doubt = build.doubt(product, diagnosis.version)
+    warning = (
+        f"{path} is not known to be an official release: {doubt}; name another one with {settings}" if doubt else ""
+    )
+    return replace(diagnosis, built_from=build.describe(product), warning=warning)
 
 
 def _key_file() -> Diagnosis:

