@@ -1,30 +1,35 @@
-"""`kasmgen diff` on real changes, as golden reports that people read before they are accepted.
+"""`kasmgen diff` on real changes: what people read as golden texts, and that every format tells the same.
 
-`KASMGEN_GOLDEN=write pytest tests/e2e/test_diff.py` writes them anew.
+`KASMGEN_GOLDEN=write pytest tests/commands/test_diff.py` writes the texts anew.
 """
 
 from __future__ import annotations
 
 import base64
+import html
+import itertools
 import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import jsonschema
 import pyrage
 import pytest
 
+import kasmgen
 from tests.commands.diffing import in_every_format
 from tests.machine import Machine, copy_machine, make_machine
+from tests.some import some
 
 pytestmark = pytest.mark.e2e
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "diff"
-FORMATS = {"text": "txt", "markdown": "md", "json": "json"}
-SHOWN_LINES = 6
-"""Lines of a whole object that a golden JSON keeps; the rest is counted."""
+SCHEMA = json.loads((Path(kasmgen.__file__).parent / "schemas" / "diff.schema.json").read_text())
+OPS = {"added": "add", "changed": "change", "removed": "remove", "renamed": "rename"}
+SHOWN_FIELDS = 2
+"""Fields of an object that a golden text keeps; the rest is counted."""
 
 CHART = {
     "Chart.yaml": "apiVersion: v2\nname: notes\nversion: {version}\nappVersion: '{version}'\n",
@@ -221,7 +226,7 @@ CASES = [
 ]
 
 
-# --- golden reports -----------------------------------------------------------
+# --- reports -----------------------------------------------------------
 
 _PLACES = (
     (re.compile(r"\b[0-9a-f]{12}(?=\))"), "<commit>"),
@@ -233,6 +238,9 @@ _PLACES = (
 )
 
 
+_FIELD = re.compile(r"    [~+-] ")
+
+
 def settled(report: str) -> str:
     """A report with all that differs from run to run replaced."""
     for pattern, place in _PLACES:
@@ -240,26 +248,25 @@ def settled(report: str) -> str:
     return report
 
 
-def settled_json(document: str) -> str:
-    """The same for the JSON report, with whole objects cut short."""
-    value = json.loads(document)
-    for entry in value["changes"]:
-        if len(entry["lines"]) > SHOWN_LINES:
-            rest = len(entry["lines"]) - SHOWN_LINES
-            entry["lines"] = [*entry["lines"][:SHOWN_LINES], f"... and {rest} more"]
-    return json.dumps(_settled_texts(value), indent=1, ensure_ascii=False) + "\n"
+def shortened(report: str) -> str:
+    """A text without most of the fields of each object: enough to see how they are told."""
+    lines: list[str] = []
+    for about_fields, group in itertools.groupby(report.splitlines(), lambda line: _FIELD.match(line) is not None):
+        found = list(group)
+        kept = found[:SHOWN_FIELDS] if about_fields else found
+        lines += kept
+        if found[len(kept) :]:
+            lines.append(f"    ... {len(found) - len(kept)} more lines")
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _settled_texts(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _settled_texts(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_settled_texts(item) for item in value]
-    return settled(value) if isinstance(value, str) else value
+def words_of(report: str) -> str:
+    """A report without what its format puts between and around words."""
+    return re.sub(r"[\\`*_\s]|<[^>]*>", "", html.unescape(report))
 
 
 @pytest.mark.parametrize(("project", "change"), CASES, ids=[change.__name__ for _, change in CASES])
-def test_the_report_of_a_real_change_is_the_golden_one(
+def test_a_real_change_is_told_alike_in_every_format(
     project: str, change: Callable[[Machine], None], request: pytest.FixtureRequest, values: set[str]
 ) -> None:
     machine: Machine = request.getfixturevalue(project)
@@ -269,10 +276,23 @@ def test_the_report_of_a_real_change_is_the_golden_one(
     assert machine.git("status", "--porcelain") == ""
     shown = in_every_format(machine, "before", "change")
     assert not [name for name, report in shown.items() for value in values if value in report]
-    for name, ending in FORMATS.items():
-        golden = GOLDEN / f"{change.__name__}.{ending}"
-        report = (settled_json if name == "json" else settled)(shown[name])
-        if os.environ.get("KASMGEN_GOLDEN") == "write":
-            golden.parent.mkdir(parents=True, exist_ok=True)
-            golden.write_text(report)
-        assert report == golden.read_text()
+
+    golden = GOLDEN / f"{change.__name__}.txt"
+    text = shortened(settled(shown["text"]))
+    if os.environ.get("KASMGEN_GOLDEN") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+    told = json.loads(shown["json"])
+    jsonschema.validate(told, SCHEMA, cls=jsonschema.Draft202012Validator)
+    for environment in told["environments"]:
+        within = [one for one in told["changes"] if environment["name"] in one["environments"] and not one["quiet"]]
+        for told_as, op in OPS.items():
+            assert environment[told_as] == len([one for one in within if one["op"] == op]), (environment, op)
+    # What goes with its whole environment is told in groups.
+    gone = [{environment["name"]} for environment in told["environments"] if environment["state"] == "removed"]
+    alone = [one for one in told["changes"] if set(one["environments"]) not in gone]
+    facts = {one["name"] for one in some(told["changes"])}
+    facts |= {words_of(risk["reason"]) for one in alone for risk in one["risks"]}
+    for name in ("text", "markdown", "html"):
+        assert {fact for fact in facts if fact not in words_of(shown[name])} == set(), name
