@@ -145,9 +145,10 @@ def _references(pod_spec: Yaml) -> Iterator[tuple[Yaml, str]]:
     """What may refer to a Secret, and the key that holds its name."""
     for volume in _items(pod_spec, "volumes"):
         yield volume.get("secret"), "secretName"
+        yield volume.get("azureFile"), "secretName"
         for source in _items(volume.get("projected"), "sources"):
             yield source.get("secret"), "name"
-        for driver in ("csi", "cephfs", "rbd", "iscsi", "flexVolume", "scaleIO", "storageos"):
+        for driver in ("csi", "cephfs", "cinder", "rbd", "iscsi", "flexVolume", "scaleIO", "storageos"):
             holder = volume.get(driver)
             if isinstance(holder, dict):
                 yield holder.get("nodePublishSecretRef") or holder.get("secretRef"), "name"

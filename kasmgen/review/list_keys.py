@@ -1,8 +1,8 @@
 """Which item of a list is which: Kubernetes' list-map keys, and where order has no meaning.
 
 Source: x-kubernetes-list-map-keys and x-kubernetes-patch-merge-key of the Kubernetes
-API reference. Where all items have a unique name it is used first: a port whose number
-changed is then a changed port and no new one.
+API, whose schemas a test holds these tables to. Where all items have a unique name it
+is used first: a port whose number changed is then a changed port and no new one.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ _BY_FIELD: dict[str, tuple[tuple[str, ...], ...]] = {
     "ownerReferences": (("uid",),),
     "conditions": (("type",),),
     "tls": (("secretName",),),
+    "x-kubernetes-validations": (("rule",),),
 }
 # Custom resources name the items of their lists as Kubernetes does.
 _ANYWHERE: tuple[tuple[str, ...], ...] = (("name",),)
 _DEFAULTS: dict[str, str] = {"protocol": "TCP", "namespace": ""}
 
+# What Kubernetes keeps by keys, but for initContainers and the variables of policies, and a few lists without keys.
 _ORDER_FREE = frozenset(
-    ("containers", "volumes", "ports", "volumeMounts", "volumeDevices", "imagePullSecrets", "hostAliases",
-     "topologySpreadConstraints", "volumeClaimTemplates", "items", "subjects", "ownerReferences", "conditions",
-     "secrets", "tls", "env", "versions", "webhooks")
+    ("containers", "ephemeralContainers", "volumes", "ports", "volumeMounts", "volumeDevices", "imagePullSecrets",
+     "hostAliases", "topologySpreadConstraints", "schedulingGates", "resourceClaims", "claims", "evictionResponders",
+     "volumeClaimTemplates", "items", "subjects", "ownerReferences", "conditions", "secrets", "tls", "versions",
+     "webhooks", "matchConditions", "x-kubernetes-validations")
 )  # fmt: skip
 
 

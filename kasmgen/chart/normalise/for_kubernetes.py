@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kasmgen.chart.normalise.normalisation import NormalisationContext, metadata_of
 from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.kinds import with_template
@@ -25,19 +27,21 @@ def namespaces(obj: Object, context: NormalisationContext) -> Object:
     return {**obj, "metadata": {**metadata, "namespace": context.namespace}}
 
 
-# List -> the keys by which server-side apply tells its items apart, where charts repeat them and
-# a client-side apply lets them.
-_LIST_KEYS: dict[str, tuple[str, ...]] = {
-    "env": ("name",),
-    "ports": ("containerPort", "protocol"),
-}
+CONTAINER_LIST_KEYS: Mapping[str, tuple[str, ...]] = {"env": ("name",), "ports": ("containerPort", "protocol")}
+"""List of a container -> the keys by which server-side apply tells its items apart.
+
+Only lists are here that charts repeat entries of, and that a client-side apply takes so.
+"""
+
+SERVICE_LIST_KEYS: Mapping[str, tuple[str, ...]] = {"ports": ("port", "protocol")}
+"""As CONTAINER_LIST_KEYS, of the `spec` of a Service."""
 
 
 def list_duplicates(obj: Object, context: NormalisationContext) -> Object:
     """Of `env` and `ports` entries with the same key, the last one stays."""
     spec = obj.get("spec")
     if obj.get("kind") == "Service" and isinstance(spec, dict) and isinstance(spec.get("ports"), list):
-        ports = _unique(spec["ports"], ("port", "protocol"), obj, "ports", context)
+        ports = _unique(spec["ports"], SERVICE_LIST_KEYS["ports"], obj, "ports", context)
         return obj if ports is spec["ports"] else {**obj, "spec": {**spec, "ports": ports}}
     template = kinds.pod_template(obj)
     if template is None or not isinstance(template.get("spec"), dict):
@@ -58,7 +62,7 @@ def _unique_in_pod(pod: dict[str, Yaml], obj: Object, context: NormalisationCont
 
 def _unique_in_container(container: dict[str, Yaml], obj: Object, context: NormalisationContext) -> dict[str, Yaml]:
     out = container
-    for name, keys in _LIST_KEYS.items():
+    for name, keys in CONTAINER_LIST_KEYS.items():
         items = container.get(name)
         if isinstance(items, list):
             kept = _unique(items, keys, obj, f"{container.get('name')}.{name}", context)
