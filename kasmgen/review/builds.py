@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.review.changes import FieldChange, ObjectChange
+from kasmgen.review.changes import AddedObject, ChangedObject, FieldChange, ObjectChange, RemovedObject, RenamedObject
 from kasmgen.review.field_changes import apply, compare, quickly_same
 from kasmgen.review.mask import known_values, reveal, wrap
 from kasmgen.review.noise import NAME, is_hash_rename
@@ -29,7 +30,7 @@ def compare_builds(old: Build, new: Build) -> tuple[ObjectChange, ...]:
     gone = {key: obj for key, obj in before.items() if key not in now}
     come = {key: obj for key, obj in now.items() if key not in before}
     pairs = renamed(gone, come)
-    changes = [_changed(key, before[key], now[key]) for key in before.keys() & now.keys()]
+    changes: list[ObjectChange] = [_changed(key, before[key], now[key]) for key in before.keys() & now.keys()]
     changes += [_renamed(was, key, gone[was], come[key]) for key, was in pairs.items()]
     changes += [_added(key, obj) for key, obj in come.items() if key not in pairs]
     changes += [_removed(key, obj) for key, obj in gone.items() if key not in pairs.values()]
@@ -40,24 +41,24 @@ def compare_builds(old: Build, new: Build) -> tuple[ObjectChange, ...]:
 
 
 def _added(key: ResourceId, new: Object) -> ObjectChange:
-    return ObjectChange(key, "add", new=new, secret=compare_secrets(None, new) if _is_secret(key) else None)
+    return AddedObject(id=key, new=new, secret=compare_secrets(None, new) if _is_secret(key) else None)
 
 
 def _removed(key: ResourceId, old: Object) -> ObjectChange:
-    return ObjectChange(key, "remove", old=old, secret=compare_secrets(old, None) if _is_secret(key) else None)
+    return RemovedObject(id=key, old=old, secret=compare_secrets(old, None) if _is_secret(key) else None)
 
 
 def _changed(key: ResourceId, old: Object, new: Object) -> ObjectChange:
     secret = compare_secrets(old, new) if _is_secret(key) else None
-    return ObjectChange(key, "change", old, new, compare(old, new), secret=secret)
+    return ChangedObject(id=key, old=old, new=new, fields=compare(old, new), secret=secret)
 
 
 def _renamed(was: ResourceId, key: ResourceId, old: Object, new: Object) -> ObjectChange:
-    change = _changed(key, old, new)
-    fields = change.fields
+    secret = compare_secrets(old, new) if _is_secret(key) else None
+    fields = compare(old, new)
     if was.namespace == key.namespace and is_hash_rename(was.name, key.name):
         fields = tuple(_fold_name(field) for field in fields)
-    return replace(change, op="rename", was=was, fields=fields)
+    return RenamedObject(id=key, was=was, old=old, new=new, fields=fields, secret=secret)
 
 
 def _fold_name(field: FieldChange) -> FieldChange:
@@ -77,11 +78,13 @@ def apply_changes(old: Build, changes: Iterable[ObjectChange]) -> dict[ResourceI
     out = dict(old)
     made: dict[ResourceId, Object] = {}
     for change in changes:
-        if change.op == "add":
-            assert change.new is not None
-            made[change.id] = reveal(change.new)
-            continue
-        was = out.pop(change.was or change.id)
-        if change.op != "remove":
-            made[change.id] = reveal(apply(wrap(was), change.fields))
+        match change:
+            case AddedObject():
+                made[change.id] = reveal(change.new)
+            case RemovedObject():
+                del out[change.id]
+            case ChangedObject() | RenamedObject():
+                made[change.id] = reveal(apply(wrap(out.pop(change.old_id)), change.fields))
+            case _:
+                assert_never(change)
     return {**out, **made}

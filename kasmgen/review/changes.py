@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.yaml.documents import Yaml
@@ -110,25 +110,23 @@ class SecretChange:
     certificate_new: CertificateFacts | None = None
 
 
-@dataclass(frozen=True)
-class ObjectChange:
-    """One object that was added, removed, changed or renamed.
+@dataclass(frozen=True, kw_only=True)
+class _OfObject:
+    """What all changes of objects share.
 
-    id: the new identity, of a removed object its last one. was: the old identity of
-    a renamed one. old, new: the whole objects, values of Secrets that stand in clear
-    wrapped as `Secret`. fields: the changes of a changed or renamed object.
-    secret: only for Secrets. known: values of Secrets that must not be shown.
+    id: the new identity, of a removed object its last one. secret: only for Secrets.
+    known: values of Secrets that must not be shown.
     """
 
     id: ResourceId
-    op: Literal["add", "remove", "change", "rename"]
-    old: Object | None = field(default=None, repr=False)
-    new: Object | None = field(default=None, repr=False)
-    fields: tuple[FieldChange, ...] = ()
-    was: ResourceId | None = None
     secret: SecretChange | None = None
     risks: tuple[Risk, ...] = ()
     known: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+
+    @property
+    def old_id(self) -> ResourceId:
+        """The identity before the change, of an added object its first one."""
+        return self.id
 
     @property
     def severity(self) -> Severity | None:
@@ -139,4 +137,69 @@ class ObjectChange:
     @property
     def folded(self) -> bool:
         """Whether a reader need not look at it: nothing but noise changed, and nothing comes of it."""
-        return self.op in ("change", "rename") and not self.risks and all(change.folded for change in self.fields)
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedObject(_OfObject):
+    """An object that only the new build has. `old` is empty."""
+
+    op: ClassVar[Literal["add"]] = "add"
+    fields: ClassVar[tuple[FieldChange, ...]] = ()
+    new: Object = field(repr=False)
+
+    @property
+    def old(self) -> Object:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemovedObject(_OfObject):
+    """An object that only the old build has. `new` is empty."""
+
+    op: ClassVar[Literal["remove"]] = "remove"
+    fields: ClassVar[tuple[FieldChange, ...]] = ()
+    old: Object = field(repr=False)
+
+    @property
+    def new(self) -> Object:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _InBothBuilds(_OfObject):
+    """old, new: the whole objects. fields: what makes the one into the other."""
+
+    old: Object = field(repr=False)
+    new: Object = field(repr=False)
+    fields: tuple[FieldChange, ...]
+
+    @property
+    def folded(self) -> bool:
+        return not self.risks and all(change.folded for change in self.fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedObject(_InBothBuilds):
+    """An object of both builds that is not the same in them."""
+
+    op: ClassVar[Literal["change"]] = "change"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenamedObject(_InBothBuilds):
+    """An object that the new build has under another name or in another namespace. was: its old identity."""
+
+    op: ClassVar[Literal["rename"]] = "rename"
+    was: ResourceId
+
+    @property
+    def old_id(self) -> ResourceId:
+        return self.was
+
+
+ObjectChange: TypeAlias = AddedObject | RemovedObject | ChangedObject | RenamedObject
+"""What became of one object. Values of Secrets that stand in clear are wrapped as `Secret`.
+
+Every case has `op`, the word for it in reports, and `old`, `new` and `fields`.
+"""

@@ -6,10 +6,19 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, assert_never
 
 from kasmgen.kubernetes.resources import ResourceId, Secret
-from kasmgen.review.changes import SEVERITIES, ObjectChange, Risk, Severity
+from kasmgen.review.changes import (
+    SEVERITIES,
+    AddedObject,
+    ChangedObject,
+    ObjectChange,
+    RemovedObject,
+    RenamedObject,
+    Risk,
+    Severity,
+)
 from kasmgen.review.secret_changes import public_part
 from kasmgen.secrets.sealed_file import SECTIONS
 from kasmgen.yaml.documents import Yaml
@@ -152,7 +161,7 @@ def _digest(change: ObjectChange) -> str:
     must never be shown.
     """
     key = change.id
-    was = (change.was.name, change.was.namespace != key.namespace) if change.was else None
+    was = (change.was.name, change.was.namespace != key.namespace) if isinstance(change, RenamedObject) else None
     fields = [
         (list(map(str, f.path)), f.op) if f.folded else (list(map(str, f.path)), f.op, f.old, f.new, f.position)
         for f in change.fields
@@ -175,10 +184,13 @@ def _digest(change: ObjectChange) -> str:
 
 def _whole(change: ObjectChange) -> Yaml:
     """The object that came or went, without its namespace."""
-    obj = {"add": change.new, "remove": change.old}.get(change.op)
-    if obj is None:
-        return None
-    obj = public_part(obj) if change.secret else obj
+    match change:
+        case AddedObject(new=obj) | RemovedObject(old=obj):
+            obj = public_part(obj) if change.secret else obj
+        case ChangedObject() | RenamedObject():
+            return None
+        case _:
+            assert_never(change)
     metadata = obj.get("metadata")
     return {**obj, "metadata": {**metadata, "namespace": ""}} if isinstance(metadata, dict) else obj
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
-from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.review.changes import CertificateFacts, FieldChange, ObjectChange, Risk, SecretChange, Severity, path_text
+from kasmgen.kubernetes.resources import Object
+from kasmgen.review.changes import (
+    AddedObject,
+    CertificateFacts,
+    ChangedObject,
+    FieldChange,
+    ObjectChange,
+    RemovedObject,
+    RenamedObject,
+    Risk,
+    SecretChange,
+    Severity,
+    path_text,
+)
 from kasmgen.review.formats.line_diff import Line, line_diff, one_sided
 from kasmgen.review.formats.masked_text import Cleaner
 from kasmgen.review.formats.shorten import shorten, shorten_pair
@@ -157,9 +170,9 @@ def _entry(entry: ReportEntry, clean: Cleaner) -> EntryView:
 
 
 def _was(change: ObjectChange, clean: Cleaner) -> str:
-    was: ResourceId | None = change.was
-    if was is None:
+    if not isinstance(change, RenamedObject):
         return ""
+    was = change.was
     # Masked before it is shortened: half of a value would not be found.
     name = shorten(clean.line(was.name))
     moved = was.namespace != change.id.namespace
@@ -171,11 +184,20 @@ def _told_by_secret(change: ObjectChange, field: FieldChange) -> bool:
 
 
 def _whole(change: ObjectChange, clean: Cleaner) -> tuple[Line, ...]:
-    obj = {"add": change.new, "remove": change.old}.get(change.op)
-    if obj is None:
-        return ()
-    shown: Object = public_part(obj) if change.secret else obj
-    return one_sided(clean.value(shown), "+" if change.op == "add" else "-")
+    match change:
+        case AddedObject(new=obj):
+            lines = one_sided(_text(change, obj, clean), "+")
+        case RemovedObject(old=obj):
+            lines = one_sided(_text(change, obj, clean), "-")
+        case ChangedObject() | RenamedObject():
+            lines = ()
+        case _:
+            assert_never(change)
+    return lines
+
+
+def _text(change: ObjectChange, obj: Object, clean: Cleaner) -> str:
+    return clean.value(public_part(obj) if change.secret else obj)
 
 
 def _secret(secret: SecretChange, clean: Cleaner) -> SecretChange:

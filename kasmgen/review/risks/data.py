@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kasmgen.delivery.flux import kept_by_flux
 from kasmgen.kubernetes.fields import get, items, mapping, pod_spec, short, whole
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import ChangedObject, ObjectChange, RemovedObject, RenamedObject, Risk
 from kasmgen.review.field_changes import same
 from kasmgen.yaml.documents import Yaml
 
@@ -25,9 +25,9 @@ _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "
 
 def data(change: ObjectChange) -> Iterator[Risk]:
     """Whatever would delete a claim or a database, or leave it behind."""
-    if change.op in ("remove", "rename"):
+    if isinstance(change, RemovedObject | RenamedObject):
         yield from _gone(change)
-    if change.op != "change" or change.old is None or change.new is None:
+    if not isinstance(change, ChangedObject):
         return
     if change.id.kind == "StatefulSet":
         yield from _statefulset(change.old, change.new)
@@ -40,11 +40,11 @@ def _error(reason: str) -> Risk:
     return Risk("data-at-risk", "error", reason)
 
 
-def _gone(change: ObjectChange) -> Iterator[Risk]:
+def _gone(change: RemovedObject | RenamedObject) -> Iterator[Risk]:
     """An object that leaves the build; under a new name it does so too."""
-    old, kind = change.old or {}, change.id.kind
+    old, kind = change.old, change.id.kind
     kept = kept_by_flux(old)
-    renamed = "renamed" if change.op == "rename" else "removed"
+    renamed = "renamed" if isinstance(change, RenamedObject) else "removed"
     if (change.id.group, kind) in _DATABASES and not kept:
         yield _error(f"the database is {renamed}: its operator deletes what it holds")
     elif kind == "PersistentVolumeClaim" and not kept:
@@ -59,7 +59,7 @@ def _gone(change: ObjectChange) -> Iterator[Risk]:
         yield from _statefulset_gone(old, claims, kept, renamed)
     elif kept and (kind in ("PersistentVolumeClaim", "PersistentVolume") or (change.id.group, kind) in _DATABASES):
         yield _alone("with its data")
-    elif kind == "Deployment" and (claims := _claims(old)) and change.op == "remove" and not kept:
+    elif kind == "Deployment" and (claims := _claims(old)) and isinstance(change, RemovedObject) and not kept:
         yield Risk("data-at-risk", "warning", f"nothing uses the claim {short(claims)} any more")
 
 
@@ -142,8 +142,8 @@ def _mounted(obj: Object) -> dict[str, str]:
     return {str(name): str(claim) for name, claim in found if claim}
 
 
-def _unprotected(change: ObjectChange) -> Iterator[Risk]:
+def _unprotected(change: ChangedObject) -> Iterator[Risk]:
     holds = change.id.kind in ("PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition")
-    holds = holds or (change.id.kind == "StatefulSet" and bool(_templates(change.new or {})))
+    holds = holds or (change.id.kind == "StatefulSet" and bool(_templates(change.new)))
     if holds and kept_by_flux(change.old) and not kept_by_flux(change.new):
         yield Risk("data-at-risk", "warning", "it loses its protection: Flux would delete it when it is removed")

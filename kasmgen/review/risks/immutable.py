@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from kasmgen.delivery.flux import flux_setting
 from kasmgen.kubernetes.fields import get, short
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import FieldChange, ObjectChange, Risk
+from kasmgen.review.changes import ChangedObject, FieldChange, ObjectChange, Risk
 from kasmgen.review.field_changes import same
 from kasmgen.yaml.documents import Yaml
 
@@ -53,7 +53,7 @@ _CONTENT = ("data", "binaryData", "stringData", "immutable")
 
 def immutable(change: ObjectChange) -> Iterator[Risk]:
     """Fields that cannot change; with Flux's force annotation the object is made anew instead."""
-    if change.op != "change" or change.old is None or change.new is None:
+    if not isinstance(change, ChangedObject):
         return
     touched = sorted({field for f in change.fields for field in _refused(change, f)})
     if not touched:
@@ -64,7 +64,7 @@ def immutable(change: ObjectChange) -> Iterator[Risk]:
     yield Risk("immutable-field", "error", f"Kubernetes does not let {short(touched)} change: Flux will fail")
 
 
-def _made_anew(change: ObjectChange, touched: list[str]) -> Risk:
+def _made_anew(change: ChangedObject, touched: list[str]) -> Risk:
     because = f"because {short(touched)} cannot change"
     if change.id.kind == "Job":
         return Risk("job-reruns", "warning", f"Flux deletes the Job and runs it again, {because}")
@@ -74,12 +74,10 @@ def _made_anew(change: ObjectChange, touched: list[str]) -> Risk:
     return Risk("recreated", "warning", words)
 
 
-def _refused(change: ObjectChange, field: FieldChange) -> Iterator[str]:
+def _refused(change: ChangedObject, field: FieldChange) -> Iterator[str]:
     """The immutable field that this change touches, if any."""
     kind = (change.id.group, change.id.kind)
     path = tuple(step for step in field.path if isinstance(step, str))
-    assert change.old is not None
-    assert change.new is not None
     if kind == ("", "Pod"):
         if path[:1] == ("spec",) and path[-1] not in ("image", "activeDeadlineSeconds") and "tolerations" not in path:
             yield ".".join(path[:2])
@@ -90,16 +88,16 @@ def _refused(change: ObjectChange, field: FieldChange) -> Iterator[str]:
         yield path[0]
 
 
-def _below_spec(path: tuple[str, ...], change: ObjectChange, mutable: tuple[str, ...]) -> Iterator[str]:
+def _below_spec(path: tuple[str, ...], change: ChangedObject, mutable: tuple[str, ...]) -> Iterator[str]:
     if len(path) == 1:
         yield "spec"
     elif path[1] not in mutable and not _elastic(change, path[1]):
         yield f"spec.{path[1]}"
 
 
-def _elastic(change: ObjectChange, field: str) -> bool:
+def _elastic(change: ChangedObject, field: str) -> bool:
     """An indexed Job's completions may change together with its parallelism."""
-    spec = (change.new or {}).get("spec")
+    spec = change.new.get("spec")
     if change.id.kind != "Job" or field != "completions" or get(spec, "completionMode") != "Indexed":
         return False
     return same(get(spec, "completions"), get(spec, "parallelism"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kasmgen.kubernetes.fields import containers, get, items, mapping, pod_spec, short, texts
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import AddedObject, ObjectChange, RemovedObject, Risk
 from kasmgen.review.field_changes import same
 
 _OPEN_TYPES = ("LoadBalancer", "NodePort")
@@ -14,8 +14,8 @@ _OPEN_TYPES = ("LoadBalancer", "NodePort")
 
 def exposed(change: ObjectChange) -> Iterator[Risk]:
     """New ways in from outside, and barriers that fall."""
-    kind, old, new = change.id.kind, change.old or {}, change.new or {}
-    if change.op == "remove":
+    kind, old, new = change.id.kind, change.old, change.new
+    if isinstance(change, RemovedObject):
         return
     if kind == "Service":
         yield from _service(old, new)
@@ -82,7 +82,7 @@ def _tls_hosts(ingress: Object) -> list[str]:
 
 
 def _route(change: ObjectChange) -> Iterator[Risk]:
-    if change.op == "add":
+    if isinstance(change, AddedObject):
         yield _warn(f"a new {change.id.kind} leads into the cluster")
     elif not same(get(change.old, "spec"), get(change.new, "spec")):
         yield Risk("exposed", "info", f"what the {change.id.kind} lets in changes")

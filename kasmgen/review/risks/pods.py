@@ -8,7 +8,7 @@ from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.fields import by_name, get, items, mapping, pod_spec, short, whole
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout.annotations import SECRETS
-from kasmgen.review.changes import ObjectChange, Risk, path_text
+from kasmgen.review.changes import ChangedObject, ObjectChange, RenamedObject, Risk, path_text
 from kasmgen.review.field_changes import same
 from kasmgen.review.noise import CHECKSUM
 from kasmgen.review.risks.context import RiskContext
@@ -19,9 +19,9 @@ _SCALED = ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController")
 
 def restarts(change: ObjectChange) -> Iterator[Risk]:
     """Pods that are replaced because their template changed."""
-    old, new = change.old, change.new
-    if change.op != "change" or change.id.kind not in _RUNNING or old is None or new is None:
+    if not isinstance(change, ChangedObject) or change.id.kind not in _RUNNING:
         return
+    old, new = change.old, change.new
     if same(kinds.pod_template(old), kinds.pod_template(new)) or _replicas(new) == 0:
         return
     kind, strategy = change.id.kind, str(get(new, "spec.strategy.type") or get(new, "spec.updateStrategy.type") or "")
@@ -36,14 +36,14 @@ def restarts(change: ObjectChange) -> Iterator[Risk]:
         yield Risk("restarts-pods", "info", f"pods are replaced one after the other: {why}")
 
 
-def _why(change: ObjectChange) -> str:
+def _why(change: ChangedObject) -> str:
     """The fields of the template that changed, in words."""
     fields = [field for field in change.fields if field.path[:2] == ("spec", "template")]
     names = sorted({path_text(field.path[2:]).removeprefix("spec.") for field in fields if not field.folded})
     if names:
         return short(names, 2)
     reasons = {field.folded for field in fields}
-    before, now = (mapping(kinds.pod_template(obj or {}), "metadata.annotations") for obj in (change.old, change.new))
+    before, now = (mapping(kinds.pod_template(obj), "metadata.annotations") for obj in (change.old, change.new))
     if before.get(SECRETS) != now.get(SECRETS):
         return "the content of a Secret that they use changed"
     return "content that they read changed" if CHECKSUM in reasons else f"{short(sorted(reasons))} in their template"
@@ -55,7 +55,7 @@ def _replicas(obj: Object) -> int:
 
 def scale(change: ObjectChange) -> Iterator[Risk]:
     """Fewer pods than before."""
-    if change.op != "change" or change.old is None or change.new is None:
+    if not isinstance(change, ChangedObject):
         return
     if change.id.kind in _SCALED:
         yield from _fewer("replicas", change.old, change.new, "pods")
@@ -78,7 +78,7 @@ def _fewer(field: str, old: Object, new: Object, unit: str) -> Iterator[Risk]:
 
 def images(change: ObjectChange) -> Iterator[Risk]:
     """Other images than before, container by container."""
-    if change.op not in ("change", "rename"):
+    if not isinstance(change, ChangedObject | RenamedObject):
         return
     before, now = by_name(change.old), by_name(change.new)
     for name in sorted(before.keys() & now.keys()):
@@ -103,7 +103,7 @@ def _floating(image: str) -> str:
 
 def stale(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     """Content that changed under pods which nothing restarts."""
-    if change.op != "change" or change.id.kind not in ("ConfigMap", "Secret") or change.id.group:
+    if not isinstance(change, ChangedObject) or change.id.kind not in ("ConfigMap", "Secret") or change.id.group:
         return
     if not any(field.path[0] in ("data", "binaryData", "stringData") for field in change.fields):
         return

@@ -8,12 +8,13 @@ last one, and a new one only widens what others let through.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import assert_never
 
 from kasmgen.delivery.flux import kept_by_flux
 from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.fields import get, short
 from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import AddedObject, ChangedObject, ObjectChange, RemovedObject, RenamedObject, Risk
 from kasmgen.review.risks import selectors, traffic
 from kasmgen.review.risks.context import RiskContext
 from kasmgen.review.risks.selectors import Selector
@@ -30,14 +31,17 @@ def policies(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     """Barriers that fall, and ways that open."""
     if (change.id.group, change.id.kind) != (_GROUP, _KIND):
         return
-    if change.op == "remove":
-        yield from _removed(change, context)
-    elif change.op == "add":
-        yield from _reaches(change, context)
-    elif change.old is not None and change.new is not None:
-        yield from _changed(change.old, change.new)
-        yield from _left(change, context)
-        yield from _reaches(change, context)
+    match change:
+        case RemovedObject():
+            yield from _removed(change, context)
+        case AddedObject():
+            yield from _reaches(change, context)
+        case ChangedObject() | RenamedObject():
+            yield from _changed(change.old, change.new)
+            yield from _left(change, context)
+            yield from _reaches(change, context)
+        case _:
+            assert_never(change)
 
 
 def _warn(reason: str) -> Risk:
@@ -70,7 +74,7 @@ def _removed(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
 
 def _left(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     before, now = _selector(change.old), _selector(change.new)
-    moved = change.was is not None and change.was.namespace != change.id.namespace
+    moved = change.old_id.namespace != change.id.namespace
     if (moved or not selectors.within(before, now)) and _opens(
         change, context, lambda labels: moved or not selectors.selects(now, labels)
     ):
@@ -82,7 +86,7 @@ def _opens(change: ObjectChange, context: RiskContext, leaves: Callable[[Labels]
 
     Where the build never had any such pods, nobody knows, and it counts as open.
     """
-    old, key = change.old or {}, change.was or change.id
+    old, key = change.old, change.old_id
     selector = _selector(old)
     had = [labels for labels in _pods(context.old, key.namespace) if selectors.selects(selector, labels)]
     stay = [labels for labels in _pods(context.new, key.namespace) if selectors.selects(selector, labels)]
@@ -104,7 +108,7 @@ def _opens(change: ObjectChange, context: RiskContext, leaves: Callable[[Labels]
 
 def _reaches(change: ObjectChange, context: RiskContext) -> Iterator[Risk]:
     """Ways to pods that other policies limited, and this one did not cover."""
-    new, key = change.new or {}, change.was or change.id
+    new, key = change.new, change.old_id
     selector, before = _selector(new), _selector(change.old) if change.old else None
     reached = [
         labels

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kasmgen.kubernetes.fields import by_name, containers, get, items, mapping, pod_spec, short, texts
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import ObjectChange, RemovedObject, Risk
 from kasmgen.yaml.documents import Yaml
 
 _HOST = {"hostPID": "see the node's processes", "hostIPC": "share the node's memory"}
@@ -16,9 +16,9 @@ _PSA_LEVELS = ("restricted", "baseline", "privileged")
 
 def privilege(change: ObjectChange) -> Iterator[Risk]:
     """Rights that pods gain, and limits that are taken away."""
-    if change.op == "remove" or change.new is None:
+    if isinstance(change, RemovedObject):
         return
-    old, new = change.old or {}, change.new
+    old, new = change.old, change.new
     spec_old, spec_new = pod_spec(old), pod_spec(new)
     for field in ("hostPID", "hostIPC"):
         if spec_new.get(field) is True and spec_old.get(field) is not True:

@@ -7,7 +7,7 @@ from itertools import product
 
 from kasmgen.kubernetes.fields import items, mapping, short, texts
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import ObjectChange, RemovedObject, Risk
 
 _Right = tuple[str, str, str, str]
 """(API group, resource, name, verb), with "*" for any."""
@@ -17,9 +17,9 @@ _MOST = 5000
 
 def rbac(change: ObjectChange) -> Iterator[Risk]:
     """Rules that allow more, and bindings that reach more subjects."""
-    if change.op == "remove" or change.id.group != "rbac.authorization.k8s.io":
+    if isinstance(change, RemovedObject) or change.id.group != "rbac.authorization.k8s.io":
         return
-    old, new = change.old or {}, change.new or {}
+    old, new = change.old, change.new
     if change.id.kind in ("Role", "ClusterRole"):
         if more := gained(old, new):
             yield Risk("more-privilege", "warning", f"it allows {short(more)}")

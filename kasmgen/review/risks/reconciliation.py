@@ -7,25 +7,25 @@ from collections.abc import Iterator
 from kasmgen.delivery.flux import kept_by_flux
 from kasmgen.kubernetes.fields import get
 from kasmgen.kubernetes.resources import Object
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import AddedObject, ObjectChange, RemovedObject, RenamedObject, Risk
 
 
 def pruned(change: ObjectChange) -> Iterator[Risk]:
     """An object that leaves the build is deleted from the cluster, unless it says otherwise."""
-    if change.op not in ("remove", "rename"):
+    if not isinstance(change, RemovedObject | RenamedObject):
         return
-    name = f" {change.was.name}" if change.was is not None else ""
+    name = f" {change.was.name}" if isinstance(change, RenamedObject) else ""
     if kept_by_flux(change.old):
         yield Risk(
             "stays-behind",
             "info",
             f"Flux leaves{name or ' it'} in the cluster (prune: disabled) until somebody deletes it",
         )
-    elif change.op == "rename":
-        words = f"Flux deletes{name} and makes the new one{_applied(change.old or {})}"
+    elif isinstance(change, RenamedObject):
+        words = f"Flux deletes{name} and makes the new one{_applied(change.old)}"
         yield Risk("pruned", "info" if change.id.kind == "Job" else "warning", words)
     else:
-        yield Risk("pruned", "warning", f"Flux deletes it from the cluster{_applied(change.old or {})}")
+        yield Risk("pruned", "warning", f"Flux deletes it from the cluster{_applied(change.old)}")
 
 
 def _applied(old: Object) -> str:
@@ -45,9 +45,9 @@ def jobs(change: ObjectChange) -> Iterator[Risk]:
     """Jobs that run because of the change."""
     if change.id.kind != "Job":
         return
-    if change.op == "rename":
+    if isinstance(change, RenamedObject):
         yield Risk("job-reruns", "warning", "under its new name the Job runs again")
-    elif change.op == "add":
+    elif isinstance(change, AddedObject):
         yield Risk("job-runs", "info", "the Job runs once it is applied")
     limit = "spec.ttlSecondsAfterFinished"
     if get(change.new, limit) is not None and get(change.old, limit) is None:

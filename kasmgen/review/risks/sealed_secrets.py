@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kasmgen.kubernetes.fields import short
-from kasmgen.review.changes import ObjectChange, Risk
+from kasmgen.review.changes import ChangedObject, ObjectChange, RemovedObject, Risk
 from kasmgen.review.mask import is_sealed
 
 
 def secrets(change: ObjectChange) -> Iterator[Risk]:
     """Secrets in clear, other recipients, certificates that cover less."""
     secret = change.secret
-    if secret is None or change.op == "remove":
+    if secret is None or isinstance(change, RemovedObject):
         return
     if not secret.sealed and any(state != "removed" for _, state in secret.keys):
         was = "not sealed any more" if is_sealed(change.old) else "not sealed"
         yield Risk("secret-in-clear", "error", f"it is {was}: its values stand in the repository for everyone to read")
-    if change.op == "change" and secret.recipients_added:
+    if isinstance(change, ChangedObject) and secret.recipients_added:
         yield Risk("other-recipients", "warning", f"{short(list(secret.recipients_added))} can decrypt it from now on")
-    if change.op == "change" and secret.recipients_removed:
+    if isinstance(change, ChangedObject) and secret.recipients_removed:
         words = f"{short(list(secret.recipients_removed))} cannot decrypt it any more, but may know its values"
         yield Risk("other-recipients", "info", words)
     yield from _certificate(change)
