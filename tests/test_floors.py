@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -38,7 +38,7 @@ FLOORS = (
     ("cli", "__main__"),
 )
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
-DOOR = next(name for name in ("kasmgen.programs.process", "kasmgen.programs.process") if name in FILES)
+DOOR = "kasmgen.programs.process"
 HEAVY = ("ruamel.yaml", "yaml", "cryptography", "git", "rich", "helm_python", "pyrage", "kubernetes_validate")
 
 
@@ -115,23 +115,86 @@ def test_only_one_module_begins_threads() -> None:
     assert starters == {"kasmgen.concurrency", "kasmgen.programs.libhelm_child"}
 
 
-def test_steps_touch_nothing_outside() -> None:
-    forbidden = {
-        "subprocess",
-        "socket",
-        "tempfile",
-        "shutil",
-        "git",
-        "helm_python",
-        "urllib.request",
-        "requests",
-        "time",
-    }
-    assert {
-        module: found for module in FILES if subject(module) == "steps" and (found := outside(module) & forbidden)
-    } == {}
-    reads = {"open", "os.environ.get", "os.getenv", "datetime.now", "Path.cwd", "time.time", "datetime.utcnow"}
-    assert {module: found for module in FILES if subject(module) == "steps" and (found := calls(module) & reads)} == {}
+# --- subjects are pure, but for one module of each --------------------------------------
+
+SUBJECTS = ("yaml", "layout", "kubernetes", "secrets", "project", "delivery", "chart", "overlay", "review", "check")
+TOUCH_PROGRAMS = {
+    "kasmgen.secrets.seal",
+    "kasmgen.chart.render",
+    "kasmgen.overlay.verify",
+    "kasmgen.review.sides",
+    "kasmgen.check.run",
+}
+READ_THE_REPOSITORY = {
+    "kasmgen.project.workspace": "says in which repository a project is",
+    "kasmgen.overlay.verify": "lays overlays into private directories, people's files of the work tree too",
+    "kasmgen.review.sides": "is a project at a place in Git",
+    "kasmgen.check.run": "begins at the repository",
+    "kasmgen.check.work_tree": "is the project as Git has it in the work tree",
+    "kasmgen.check.index": "is the project as it is staged",
+    "kasmgen.check.past": "is the project at an earlier commit",
+}
+TOUCH_THE_DISK = {
+    "kasmgen.chart.sources.archive": "reads a chart's files where people have them",
+    "kasmgen.chart.sources.directory": "copies a chart into a private directory",
+    "kasmgen.chart.supplied_values": "reads the files that options name",
+    "kasmgen.chart.render": "owns the private directory of a run",
+    "kasmgen.overlay.verify": "owns the directories in which overlays are built",
+    "kasmgen.project.workspace": "reads the inputs as they stand",
+    "kasmgen.review.sides": "writes a side where kustomize can read it",
+    "kasmgen.check.past": "asks whether an environment was there and still is",
+    "kasmgen.check.work_tree": "reads the work tree",
+    "kasmgen.kubernetes.schema_files": "reads schemas that come with kasmgen",
+    "kasmgen.review.formats.html": "reads a script that comes with kasmgen",
+}
+# Methods of a path, and not those of `super()` or functions of `workspace`, which has a line above.
+_METHODS = (
+    "read_bytes|read_text|write_bytes|write_text|iterdir|glob|rglob|stat|lstat|exists|is_file|is_dir|is_symlink|"
+    "readlink|unlink|mkdir|resolve|absolute|expanduser"
+)
+_MODULES = "os|io|path|Path|tarfile|gzip|shutil|tempfile"
+DISK = re.compile(rf"open|({_MODULES})\.(open|walk|scandir|mk\w+)|(?!super\(|workspace\.).*\.({_METHODS})")
+WORLD = re.compile(r"os\.(environ\.get|getenv|urandom)|(datetime|Path|time)\.(now|utcnow|cwd|home|time|monotonic)")
+
+
+def in_subjects(test: Callable[[str], object]) -> set[str]:
+    """The modules of the subjects for which `test` finds something."""
+    return {module for module in FILES if subject(module) in SUBJECTS and test(module)}
+
+
+def imports_from(package: str) -> Callable[[str], object]:
+    return lambda module: any(name.startswith(f"kasmgen.{package}.") for name in GRAPH[module])
+
+
+def test_only_programs_and_the_repository_use_the_door() -> None:
+    users = {module for module in FILES if DOOR in GRAPH[module]}
+    assert {subject(module) for module in users} == {"programs", "repository"}
+
+
+def test_one_module_of_a_subject_touches_programs() -> None:
+    assert in_subjects(imports_from("programs")) == TOUCH_PROGRAMS
+    packages = [subject(module) for module in TOUCH_PROGRAMS]
+    assert len(packages) == len(set(packages))
+
+
+def test_few_modules_of_subjects_know_the_repository() -> None:
+    assert in_subjects(imports_from("repository")) == set(READ_THE_REPOSITORY)
+
+
+def test_few_modules_of_subjects_touch_the_disk() -> None:
+    def touches(module: str) -> bool:
+        return bool(outside(module) & {"tempfile", "shutil"}) or any(map(DISK.fullmatch, calls(module)))
+
+    assert in_subjects(touches) == set(TOUCH_THE_DISK)
+
+
+def test_subjects_ask_neither_clock_nor_chance_nor_network() -> None:
+    libraries = {"socket", "urllib.request", "requests", "time", "random", "secrets", "git", "helm_python"}
+
+    def asks(module: str) -> bool:
+        return bool(outside(module) & libraries) or any(map(WORLD.fullmatch, calls(module)))
+
+    assert in_subjects(asks) == set()
 
 
 def test_only_one_module_prints() -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kasmgen.check.rules import leaks
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import paths
 from kasmgen.overlay import verify
-from kasmgen.programs.kustomize import Kustomize
 from kasmgen.repository import baseline, git, scratch
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.snapshots import Bounds, Commit
 from kasmgen.yaml.cache import ParseCache
+
+if TYPE_CHECKING:
+    from kasmgen.programs.kustomize import Kustomize
 
 
 @dataclass(frozen=True)

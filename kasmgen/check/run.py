@@ -17,11 +17,12 @@ from kasmgen.check.environment import CheckedEnvironment
 from kasmgen.check.rule import Finding, run
 from kasmgen.check.rules import expiry, generated, leaks, overlays, reconcilers, references, since_base, validity
 from kasmgen.check.work_tree import ProjectFiles
-from kasmgen.concurrency import each
+from kasmgen.concurrency import Once, each
 from kasmgen.errors import KasmgenError, RepositoryError
 from kasmgen.kubernetes import schema_files
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import marks, paths
+from kasmgen.programs import age, sops
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import config, workspace
 from kasmgen.project.config import CheckOff
@@ -79,7 +80,7 @@ def check(
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
     project = config.parse_project(workspace.read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
     library = _library(settings)
-    tree = work_tree.look(repo, root, keys=settings.keys)
+    tree = work_tree.look(repo, root, _keys() if settings.keys else None)
     names = tuple(select(tree.environments))
     found = list(work_tree.findings(tree))
     skipped: list[str] = []
@@ -97,6 +98,12 @@ def check(
     wanted = {"", *names}
     kept = tuple(finding for finding in found if finding.environment in wanted or len(names) == len(tree.environments))
     return Checked(kept, project.checks_off, names, tuple(skipped))
+
+
+def _keys() -> work_tree.Keys:
+    """The private keys that sops would find; it is looked for when one of them fits a file."""
+    program = Once(sops.locate)
+    return work_tree.Keys(age.recipients(), lambda content, path: sops.decrypt(program.take(), content, name=path))
 
 
 def _library(settings: CheckSettings) -> validity.SchemaLibrary | None:

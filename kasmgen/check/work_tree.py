@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from kasmgen.concurrency import each
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
-from kasmgen.programs import age, sops
 from kasmgen.repository import git
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.snapshots import Bounds, Snapshot, WorkTree
@@ -73,8 +72,16 @@ class Opened:
     known: leaks.Known = field(default_factory=leaks.Known, repr=False)
 
 
-def look(repo: git.Repository, root: Path, *, keys: bool) -> ProjectFiles:
-    """The project at `root`. keys: open sealed files for which a private key is at hand."""
+@dataclass(frozen=True)
+class Keys:
+    """Private keys at hand. held: the recipients that they belong to. decrypt: (content, path) -> plaintext."""
+
+    held: frozenset[str]
+    decrypt: Callable[[bytes, str], Secret]
+
+
+def look(repo: git.Repository, root: Path, keys: Keys | None) -> ProjectFiles:
+    """The project at `root`. keys: open the sealed files that they fit."""
     relative = git.toplevel_relative(repo, root)
     prefix = "" if relative == "." else relative
     start = f"{prefix}/" if prefix else ""
@@ -86,25 +93,21 @@ def look(repo: git.Repository, root: Path, *, keys: bool) -> ProjectFiles:
     project = ProjectFiles(reader, snapshot, root, prefix, files, links, repositories)
     paths = sorted(path for path in files if layout_paths.is_sealed(path))
     sealed = tuple(sealed_files.read(path, project.read(path) or b"") for path in paths)
-    opened = _open(project, sealed) if keys else Opened()
+    opened = _open(project, sealed, keys) if keys else Opened()
     return replace(project, sealed=sealed, opened=opened)
 
 
 # --- with a key at hand ------------------------------------------------------
 
 
-def _open(project: ProjectFiles, sealed: tuple[sealed_files.SealedFile, ...]) -> Opened:
-    held = age.recipients()
-    mine = [file for file in sealed if file.sealed and _fits(file.sealed, held)]
-    if not mine:
-        return Opened()
-    program = sops.locate()
+def _open(project: ProjectFiles, sealed: tuple[sealed_files.SealedFile, ...], keys: Keys) -> Opened:
+    mine = [file for file in sealed if file.sealed and _fits(file.sealed, keys.held)]
     broken: dict[str, str] = {}
     values: dict[str, Secret] = {}
 
     def open_one(file: sealed_files.SealedFile) -> tuple[str, dict[str, Secret] | str]:
         try:
-            plain = sops.decrypt(program, project.read(file.path) or b"", name=file.path)
+            plain = keys.decrypt(project.read(file.path) or b"", file.path)
             return file.path, sealing.data_of(plain, file.path)
         except SecretError as error:
             return file.path, error.message.removeprefix(f"{file.path} ")

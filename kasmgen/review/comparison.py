@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kasmgen import review
 from kasmgen.concurrency import AT_ONCE, Ahead, Once, each
 from kasmgen.errors import InputError, KasmgenError
 from kasmgen.kubernetes.resources import Object, ResourceId
-from kasmgen.programs.kustomize import Kustomize
 from kasmgen.review import ObjectChange, risks, sides
 from kasmgen.review.sides import OverlayFiles, Side
 from kasmgen.yaml.cache import ParseCache
+
+if TYPE_CHECKING:
+    from kasmgen.programs.kustomize import Kustomize
 
 Build = Mapping[ResourceId, Object]
 
