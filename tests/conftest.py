@@ -9,11 +9,25 @@ import pytest
 from hypothesis import settings
 
 from tests.machine import Machine, copy_machine, make_machine
+from tests.repository.repositories import Clone, make, settle_home
 
 # In CI the same examples each time: a new one is found on a laptop, where somebody looks at it.
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of the user of this process: a Git identity and nothing else."""
+    settle_home(tmp_path / "home", monkeypatch)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def clone(home: Path, tmp_path: Path) -> Clone:  # noqa: ARG001 (who commits)
+    """A repository with one commit, on the branch main."""
+    return make(tmp_path / "repo")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +13,11 @@ from kasmgen.commands import change
 from kasmgen.commands.change import Options, Outcome, PlannedChange
 from kasmgen.errors import RepositoryError
 from kasmgen.repository import publish
-from tests.repository.repositories import Clone, make, settle_home
+from tests.repository.repositories import Clone
 
 pytestmark = pytest.mark.tool
 
 TREE = {"base/x.yaml": b"x: 1\n", "base/y.yaml": b"y: 1\n"}
-
-
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clone:
-    settle_home(tmp_path / "home", monkeypatch)
-    return make(tmp_path / "repo")
 
 
 def plan(clone: Clone, **more: object) -> PlannedChange:

@@ -10,16 +10,15 @@ import pytest
 from kasmgen.errors import InputError
 from kasmgen.repository import baseline, history
 from kasmgen.repository.objects import Reader
-from tests.repository.repositories import Clone, make, settle_home
+from tests.repository.repositories import Clone, make
 
-pytestmark = pytest.mark.tool
+pytestmark = [pytest.mark.tool, pytest.mark.usefixtures("home")]
 
 CI = ("KASMGEN_BASE", "GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME")
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settle_home(tmp_path / "home", monkeypatch)
+def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CI:
         monkeypatch.delenv(name, raising=False)
 

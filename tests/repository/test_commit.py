@@ -15,20 +15,9 @@ import pytest
 from kasmgen.errors import RepositoryError
 from kasmgen.repository import commit, git
 from tests.needs import program
-from tests.repository.repositories import Clone, make, settle_home
+from tests.repository.repositories import Clone, make
 
-pytestmark = pytest.mark.tool
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    settle_home(tmp_path / "home", monkeypatch)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return make(tmp_path / "repo")
+pytestmark = [pytest.mark.tool, pytest.mark.usefixtures("home")]
 
 
 # --- committing ----------------------------------------------------------

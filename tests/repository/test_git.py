@@ -12,20 +12,9 @@ import pytest
 from kasmgen.errors import InputError, RepositoryError, ToolError
 from kasmgen.repository import git
 from tests.needs import program
-from tests.repository.repositories import Clone, make, settle_home
+from tests.repository.repositories import Clone, make
 
-pytestmark = pytest.mark.tool
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    settle_home(tmp_path / "home", monkeypatch)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    return make(tmp_path / "repo")
+pytestmark = [pytest.mark.tool, pytest.mark.usefixtures("home")]
 
 
 # --- finding -------------------------------------------------------------

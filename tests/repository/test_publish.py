@@ -20,9 +20,9 @@ from kasmgen.repository import publish
 from kasmgen.repository.publish import FileChanges, Publication
 from tests.points import Points
 from tests.repository import publisher
-from tests.repository.repositories import Clone, Snapshot, make, settle_home
+from tests.repository.repositories import Clone, Snapshot, make
 
-pytestmark = pytest.mark.tool
+pytestmark = [pytest.mark.tool, pytest.mark.usefixtures("home")]
 
 CHART = "chart 1.0.0"
 
@@ -31,16 +31,10 @@ def generated(text: str) -> bytes:
     return marks.stamp(text.encode(), CHART)
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    settle_home(tmp_path / "home", monkeypatch)
-    return tmp_path / "home"
-
-
 @pytest.fixture
-def clone(tmp_path: Path) -> Clone:
+def clone(clone: Clone) -> Clone:
     """A repository in which people have work of every kind lying about."""
-    return people_at_work(make(tmp_path / "repo"))
+    return people_at_work(clone)
 
 
 def people_at_work(clone: Clone) -> Clone:

@@ -20,10 +20,10 @@ from kasmgen.repository import publish
 from tests import waiting
 from tests.needs import program
 from tests.repository import publisher
-from tests.repository.repositories import Clone, Snapshot, make, settle_home
+from tests.repository.repositories import Clone, Snapshot, make
 from tests.some import some
 
-pytestmark = pytest.mark.tool
+pytestmark = [pytest.mark.tool, pytest.mark.usefixtures("home")]
 
 OLD = {
     "kasmgen.yaml": b"kind: Project\n",
@@ -37,16 +37,9 @@ NEW = {
 }
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    settle_home(tmp_path / "home", monkeypatch)
-    return tmp_path / "home"
-
-
 @pytest.fixture
-def clone(tmp_path: Path) -> Clone:
+def clone(clone: Clone) -> Clone:
     """A project with everything committed, and work of people beside it."""
-    clone = make(tmp_path / "repo")
     clone.commit({**OLD, "theirs/staged": "1\n", "theirs/edited": "1\n"})
     clone.write("theirs/staged", "2\n")
     clone.git("add", "theirs/staged")
