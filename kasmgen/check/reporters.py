@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree import ElementTree
 
 from kasmgen import __version__
 from kasmgen.check.results import CheckReport
@@ -147,31 +147,37 @@ def junit(report: CheckReport, rules: Rules) -> str:
     """
     suites = ["", *(name for name in report.environments if name)]
     suites += sorted({finding.environment for finding in report.findings} - set(suites))
-    body = "".join(_junit_suite(report, environment, rules) for environment in suites)
-    total = f'tests="{len(suites) * len(rules)}" failures="{_failed(report.findings)}"'
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="kasmgen check" {total}>\n{body}</testsuites>'
+    total = {"tests": str(len(suites) * len(rules)), "failures": str(_failed(report.findings))}
+    root = ElementTree.Element("testsuites", {"name": "kasmgen check", **total})
+    for environment in suites:
+        _add_suite(
+            root, [finding for finding in report.findings if finding.environment == environment], environment, rules
+        )
+    ElementTree.indent(root, "")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(root, "unicode")}'
 
 
 def _failed(findings: tuple[Finding, ...] | list[Finding]) -> int:
     return len({(finding.environment, finding.rule) for finding in findings if finding.severity == ERROR})
 
 
-def _junit_suite(report: CheckReport, environment: str, rules: Rules) -> str:
-    own = [finding for finding in report.findings if finding.environment == environment]
-    name = quoteattr(clean(environment) or "project")
-    cases = "".join(_junit_case(rules[rule], name, [f for f in own if f.rule == rule]) for rule in sorted(rules))
-    return f'<testsuite name={name} tests="{len(rules)}" failures="{_failed(own)}">\n{cases}</testsuite>\n'
+def _add_suite(root: ElementTree.Element, findings: list[Finding], environment: str, rules: Rules) -> None:
+    name = clean(environment) or "project"
+    count = {"tests": str(len(rules)), "failures": str(_failed(findings))}
+    suite = ElementTree.SubElement(root, "testsuite", {"name": name, **count})
+    for rule in sorted(rules):
+        title = f"{rule} {rules[rule].title}"
+        case = ElementTree.SubElement(suite, "testcase", {"classname": name, "name": title})
+        if own := [finding for finding in findings if finding.rule == rule]:
+            _add_findings(case, rules[rule], own)
 
 
-def _junit_case(rule: Rule[Any], suite: str, findings: list[Finding]) -> str:
-    head = f"<testcase classname={suite} name={quoteattr(f'{rule.id} {rule.title}')}"
-    if not findings:
-        return f"{head}/>\n"
-    lines = escape("\n".join(f"{clean(_where(f))}: {clean(f.message)}; next: {clean(f.next_step)}" for f in findings))
+def _add_findings(case: ElementTree.Element, rule: Rule[Any], findings: list[Finding]) -> None:
     if rule.severity == ERROR:
-        message = quoteattr(clean(findings[0].message))
-        return f'{head}><failure type="{rule.id}" message={message}>{lines}</failure></testcase>\n'
-    return f"{head}><system-out>{lines}</system-out></testcase>\n"
+        told = ElementTree.SubElement(case, "failure", {"type": rule.id, "message": clean(findings[0].message)})
+    else:
+        told = ElementTree.SubElement(case, "system-out")
+    told.text = "\n".join(f"{clean(_where(f))}: {clean(f.message)}; next: {clean(f.next_step)}" for f in findings)
 
 
 # --- GitHub --------------------------------------------------------------

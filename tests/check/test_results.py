@@ -17,11 +17,8 @@ from kasmgen.check import reporters, results, table
 from kasmgen.check.results import CheckReport
 from kasmgen.check.rule import Finding
 from kasmgen.check.table import GROUPS, RULES
-from kasmgen.commands import ci_pipelines
 from kasmgen.errors import InputError
 from kasmgen.project.config import CheckOff
-from kasmgen.yaml import documents
-from tests.some import some
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = json.loads((ROOT / "kasmgen/schemas/check.schema.json").read_text())
@@ -141,34 +138,3 @@ def test_annotations_of_github_are_escaped() -> None:
     assert reporters.github(shown, RULES) == (
         "::error title=KG411,file=a%2Cb%3Ac%25.yaml,line=3::prod: 100%25 next. Next: do"
     )
-
-
-# --- pipelines -----------------------------------------------------------------
-
-
-def test_the_pipeline_of_github_uses_the_platforms_own_actions_only() -> None:
-    (path, content), *_ = ci_pipelines.github("deploy/kasm's", "it's main").items()
-    workflow = documents.load(content.decode())
-    assert path == ".github/workflows/kasmgen.yml"
-    assert workflow["true" if "true" in workflow else "on"]["push"] == {"branches": ["it's main"]}
-    job = workflow["jobs"]["review"]
-    assert job["env"]["PROJECT"] == "deploy/kasm's"
-    used = [step["uses"] for step in job["steps"] if "uses" in step]
-    assert all(
-        re.fullmatch(r"actions/(checkout|setup-python|upload-artifact|github-script)@v\d+", name) for name in some(used)
-    )
-    assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
-    # What strangers choose (branches, titles) must never be text of a script.
-    scripts = [step.get("run", "") + step.get("with", {}).get("script", "") for step in job["steps"]]
-    assert not [script for script in scripts if "${{" in script]
-    commands = re.findall(r"kasmgen -C \S+ (\w+ .*?)(?: >|$)", "\n".join(scripts), re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["check", "diff", "diff"]
-
-
-def test_the_pipeline_of_gitlab_fits_its_entry() -> None:
-    files = ci_pipelines.gitlab(".", entry=True)
-    assert documents.load(files[".gitlab-ci.yml"].decode()) == {"include": [{"local": "/.gitlab/kasmgen.yml"}]}
-    job = documents.load(files[".gitlab/kasmgen.yml"].decode())["kasmgen"]
-    assert job["artifacts"]["reports"]["junit"] == "kasmgen.xml"
-    assert {type(line) for line in job["script"]} == {str}
-    assert list(ci_pipelines.gitlab(".", entry=False)) == [".gitlab/kasmgen.yml"]

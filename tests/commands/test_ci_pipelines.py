@@ -12,6 +12,7 @@ import pytest
 from kasmgen.commands import ci_pipelines
 from kasmgen.yaml import documents
 from tests.needs import program
+from tests.some import some
 
 # Names that people may give, and that must stay names.
 PROJECT, BRANCH = "it's/@BRANCH@ # $(x)", "feat'@VERSION@"
@@ -61,11 +62,34 @@ def test_nothing_is_left_to_fill_in() -> None:
     assert [path for path, content in written.items() if re.search(rb"@[A-Z]+@", content)] == []
 
 
-def test_the_file_that_includes_the_pipeline_names_it() -> None:
-    entry = documents.load(ci_pipelines.gitlab(".", entry=True)[ci_pipelines.GITLAB_ENTRY].decode())
-    assert entry == {"include": [{"local": f"/{ci_pipelines.GITLAB_FILE}"}]}
-
-
 def test_both_pipelines_begin_their_comment_with_the_marker() -> None:
     script = ci_pipelines.github(".", "main")[ci_pipelines.GITHUB_FILE].decode()
     assert f"const marker = '{ci_pipelines.MARKER}';" in script
+
+
+def test_the_pipeline_of_github_uses_the_platforms_own_actions_only() -> None:
+    (path, content), *_ = ci_pipelines.github("deploy/kasm's", "it's main").items()
+    workflow = documents.load(content.decode())
+    assert path == ".github/workflows/kasmgen.yml"
+    assert workflow["true"]["push"] == {"branches": ["it's main"]}
+    job = workflow["jobs"]["review"]
+    assert job["env"]["PROJECT"] == "deploy/kasm's"
+    used = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert all(
+        re.fullmatch(r"actions/(checkout|setup-python|upload-artifact|github-script)@v\d+", name) for name in some(used)
+    )
+    assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
+    # What strangers choose (branches, titles) must never be text of a script.
+    scripts = [step.get("run", "") + step.get("with", {}).get("script", "") for step in job["steps"]]
+    assert not [script for script in scripts if "${{" in script]
+    commands = re.findall(r"kasmgen -C \S+ (\w+ .*?)(?: >|$)", "\n".join(scripts), re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["check", "diff", "diff"]
+
+
+def test_the_pipeline_of_gitlab_fits_its_entry() -> None:
+    files = ci_pipelines.gitlab(".", entry=True)
+    assert documents.load(files[".gitlab-ci.yml"].decode()) == {"include": [{"local": "/.gitlab/kasmgen.yml"}]}
+    job = documents.load(files[".gitlab/kasmgen.yml"].decode())["kasmgen"]
+    assert job["artifacts"]["reports"]["junit"] == "kasmgen.xml"
+    assert {type(line) for line in job["script"]} == {str}
+    assert list(ci_pipelines.gitlab(".", entry=False)) == [".gitlab/kasmgen.yml"]
