@@ -1,11 +1,11 @@
-"""Reading manifests of any shape: what is not as it should be reads as absent, and nothing fails."""
+"""Reading objects and other manifests of any shape, by dotted paths of mapping keys (`spec.template.metadata`).
+
+What is not as it should be reads as absent, and nothing fails. A key with a dot in it, such as a label, is looked up
+in what `mapping` gives.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-from kasmgen.kubernetes import kinds
-from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
 
@@ -31,30 +31,13 @@ def items(value: Yaml, path: str) -> list[dict[str, Yaml]]:
 def texts(value: Yaml, path: str) -> list[str]:
     """The scalars of the list at a dotted path, as text."""
     found = get(value, path)
-    return [str(item) for item in found if not isinstance(item, (dict, list))] if isinstance(found, list) else []
+    scalars = found if isinstance(found, list) else []
+    return [str(item) for item in scalars if item is not None and not isinstance(item, (dict, list))]
 
 
 def whole(value: Yaml, default: int) -> int:
     """`value` if it is a whole number, else `default`."""
     return value if isinstance(value, int) and not isinstance(value, bool) else default
-
-
-def pod_spec(obj: Object | None) -> dict[str, Yaml]:
-    """The pod spec of a workload, {} for anything else."""
-    return mapping(kinds.pod_template(obj), "spec") if obj is not None else {}
-
-
-def containers(obj: Object | None) -> Iterator[tuple[str, dict[str, Yaml]]]:
-    """(name, container) of every container of a workload, init containers marked as such."""
-    spec = pod_spec(obj)
-    for field, word in (("initContainers", "init container"), ("containers", "container"), ("ephemeralContainers", "")):
-        for container in items(spec, field):
-            yield f"{word or 'ephemeral container'} {container.get('name', '?')}", container
-
-
-def by_name(obj: Object | None) -> Mapping[str, dict[str, Yaml]]:
-    """Containers of a workload by what `containers` calls them."""
-    return dict(containers(obj))
 
 
 def short(values: list[str], most: int = 3) -> str:

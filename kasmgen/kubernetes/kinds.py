@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from kasmgen.kubernetes.fields import get, items, mapping
 from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
@@ -67,11 +68,9 @@ def custom_scopes(objects: Iterable[Object]) -> dict[tuple[str, str], bool]:
     """(group, kind) -> whether it has a namespace, from the CustomResourceDefinitions among `objects`."""
     scopes: dict[tuple[str, str], bool] = {}
     for obj in objects:
-        spec = obj.get("spec")
+        spec = get(obj, "spec")
         if obj.get("kind") == "CustomResourceDefinition" and isinstance(spec, dict):
-            names = spec.get("names")
-            kind = names.get("kind") if isinstance(names, dict) else None
-            scopes[(str(spec.get("group")), str(kind))] = spec.get("scope") != "Cluster"
+            scopes[(str(spec.get("group")), str(get(spec, "names.kind")))] = spec.get("scope") != "Cluster"
     return scopes
 
 
@@ -88,8 +87,7 @@ def has_namespace(obj: Object, scopes: dict[tuple[str, str], bool]) -> bool:
     if kind in _CLUSTER_SCOPED.get(group, ()):
         return False
     if "." in group and re.match(r"Cluster[A-Z]", kind) and (group, kind) not in _NAMESPACED:
-        metadata = obj.get("metadata")
-        return isinstance(metadata, dict) and bool(metadata.get("namespace"))
+        return bool(get(obj, "metadata.namespace"))
     return True
 
 
@@ -104,11 +102,10 @@ def pod_template(obj: Object) -> Yaml:
     if kind == "Pod" and version == "v1":
         return obj
     if kind == "CronJob" and version.startswith("batch/"):
-        job = spec.get("jobTemplate")
-        spec = job.get("spec") if isinstance(job, dict) else None
+        spec = get(spec, "jobTemplate.spec")
     elif (kind, version.partition("/")[0]) not in _WORKLOADS:
         return None
-    template = spec.get("template") if isinstance(spec, dict) else None
+    template = get(spec, "template")
     return template if isinstance(template, dict) else None
 
 
@@ -120,16 +117,23 @@ _WORKLOADS = frozenset(
 CONTAINER_LISTS = ("containers", "initContainers", "ephemeralContainers")
 
 
-def _items(holder: Yaml, key: str) -> Iterator[dict[str, Yaml]]:
-    """The mappings of the list at `key`; nothing where there is no such list."""
-    found = holder.get(key) if isinstance(holder, dict) else None
-    yield from (item for item in found if isinstance(item, dict)) if isinstance(found, list) else ()
-
-
 def containers(pod_spec: Yaml) -> Iterator[dict[str, Yaml]]:
     """All containers of a pod spec."""
     for name in CONTAINER_LISTS:
-        yield from _items(pod_spec, name)
+        yield from items(pod_spec, name)
+
+
+def pod_spec(obj: Object | None) -> dict[str, Yaml]:
+    """The pod spec of a workload, {} for anything else."""
+    return mapping(pod_template(obj), "spec") if obj is not None else {}
+
+
+def named_containers(obj: Object | None) -> Iterator[tuple[str, dict[str, Yaml]]]:
+    """(name, container) of every container of a workload, init containers marked as such."""
+    spec = pod_spec(obj)
+    for field, word in (("initContainers", "init container"), ("containers", "container"), ("ephemeralContainers", "")):
+        for container in items(spec, field):
+            yield f"{word or 'ephemeral container'} {container.get('name', '?')}", container
 
 
 def secrets_used(pod_spec: Yaml) -> set[str]:
@@ -143,20 +147,19 @@ def secrets_used(pod_spec: Yaml) -> set[str]:
 
 def _references(pod_spec: Yaml) -> Iterator[tuple[Yaml, str]]:
     """What may refer to a Secret, and the key that holds its name."""
-    for volume in _items(pod_spec, "volumes"):
+    for volume in items(pod_spec, "volumes"):
         yield volume.get("secret"), "secretName"
         yield volume.get("azureFile"), "secretName"
-        for source in _items(volume.get("projected"), "sources"):
+        for source in items(volume, "projected.sources"):
             yield source.get("secret"), "name"
         for driver in ("csi", "cephfs", "cinder", "rbd", "iscsi", "flexVolume", "scaleIO", "storageos"):
             holder = volume.get(driver)
             if isinstance(holder, dict):
                 yield holder.get("nodePublishSecretRef") or holder.get("secretRef"), "name"
     for container in containers(pod_spec):
-        for variable in _items(container, "env"):
-            value_from = variable.get("valueFrom")
-            yield value_from.get("secretKeyRef") if isinstance(value_from, dict) else None, "name"
-        for source in _items(container, "envFrom"):
+        for variable in items(container, "env"):
+            yield get(variable, "valueFrom.secretKeyRef"), "name"
+        for source in items(container, "envFrom"):
             yield source.get("secretRef"), "name"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kasmgen.errors import InputError
+from kasmgen.kubernetes.fields import mapping
 from kasmgen.kubernetes.resources import Object
 from kasmgen.layout.annotations import DNS_NAMES, FINGERPRINT, ISSUED_BY, NOT_AFTER, NOT_BEFORE
 from kasmgen.review.changes import CertificateFacts, KeyState, SecretChange
@@ -34,15 +35,11 @@ def compare_secrets(old: Object | None, new: Object | None) -> SecretChange:
     )
 
 
-def _mapping(value: Yaml) -> dict[str, Yaml]:
-    return value if isinstance(value, dict) else {}
-
-
 def _values(obj: Object | None) -> dict[str, Yaml]:
     """Data key -> ciphertext, or the decoded value of one that stands in clear."""
     if obj is None:
         return {}
-    raw = {key: value for section in SECTIONS for key, value in _mapping(obj.get(section)).items()}
+    raw = {key: value for section in SECTIONS for key, value in mapping(obj, section).items()}
     return {**raw, **clear_values(obj)}
 
 
@@ -109,7 +106,7 @@ def _recipients(obj: Object | None) -> set[str]:
 
 def certificate(obj: Object | None) -> CertificateFacts | None:
     """The certificate that a Secret's clear annotations describe; None if they describe none."""
-    annotations = _mapping(_mapping((obj or {}).get("metadata")).get("annotations"))
+    annotations = mapping(obj, "metadata.annotations")
     if NOT_AFTER not in annotations:
         return None
 

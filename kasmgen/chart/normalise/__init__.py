@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from kasmgen.chart.normalise.for_flux import jobs, keep_data, substitution
 from kasmgen.chart.normalise.for_kubernetes import list_duplicates, namespaces
 from kasmgen.chart.normalise.helm_traces import empty_annotations, helm_labels, hooks, selected_labels
-from kasmgen.chart.normalise.normalisation import Normalisation, NormalisationContext, metadata_of
+from kasmgen.chart.normalise.normalisation import Normalisation, NormalisationContext
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import equality, kinds
+from kasmgen.kubernetes.fields import get
 from kasmgen.kubernetes.resources import Note, Object, Render, Rendered, ResourceId
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
@@ -66,7 +67,7 @@ def parse(
 
 def _name(objects: list[Object]) -> str:
     first = objects[0] if objects else {}
-    return f"{first.get('kind')} {metadata_of(first).get('name')}"
+    return f"{first.get('kind')} {get(first, 'metadata.name')}"
 
 
 def normalise(

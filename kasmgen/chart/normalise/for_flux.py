@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kasmgen.chart.normalise.normalisation import NormalisationContext, annotate, mapping_at
+from kasmgen.chart.normalise.normalisation import NormalisationContext, annotate
 from kasmgen.delivery.flux import FLUX
+from kasmgen.kubernetes.fields import mapping
 from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
@@ -38,13 +39,12 @@ def jobs(obj: Object, context: NormalisationContext) -> Object:
 
 def keep_data(obj: Object, context: NormalisationContext) -> Object:
     """What holds data or carries other objects is never pruned, and claims outlive their StatefulSet."""
-    kind, spec = obj.get("kind"), obj.get("spec")
-    claims = kind == "StatefulSet" and isinstance(spec, dict) and bool(spec.get("volumeClaimTemplates"))
+    kind, spec = obj.get("kind"), mapping(obj, "spec")
+    claims = kind == "StatefulSet" and bool(spec.get("volumeClaimTemplates"))
     if not claims and kind not in ("PersistentVolumeClaim", "Namespace", "CustomResourceDefinition"):
         return obj
     context.note("protected from pruning", obj, "claims are kept on deletion" if claims else "")
     if claims:
-        assert isinstance(spec, dict)
-        policy = {**mapping_at(spec, "persistentVolumeClaimRetentionPolicy"), "whenDeleted": "Retain"}
+        policy = {**mapping(spec, "persistentVolumeClaimRetentionPolicy"), "whenDeleted": "Retain"}
         obj = {**obj, "spec": {**spec, "persistentVolumeClaimRetentionPolicy": policy}}
     return annotate(obj, {f"{FLUX}/prune": "disabled"})

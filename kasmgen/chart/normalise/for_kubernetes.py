@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kasmgen.chart.normalise.normalisation import NormalisationContext, metadata_of
+from kasmgen.chart.normalise.normalisation import NormalisationContext
 from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.fields import mapping
 from kasmgen.kubernetes.kinds import with_template
 from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
@@ -13,7 +14,7 @@ from kasmgen.yaml.documents import Yaml
 
 def namespaces(obj: Object, context: NormalisationContext) -> Object:
     """Namespaced objects without a namespace get the release's; one that points elsewhere is reported."""
-    metadata = metadata_of(obj)
+    metadata = mapping(obj, "metadata")
     if not kinds.has_namespace(obj, context.scopes):
         if not metadata.get("namespace"):
             return obj

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from kasmgen.chart.normalise.normalisation import NormalisationContext, mapping_at, metadata_of, without_entries
+from kasmgen.chart.normalise.normalisation import NormalisationContext, without_entries
 from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.fields import mapping
 from kasmgen.kubernetes.resources import Object
 from kasmgen.yaml.documents import Yaml
 
@@ -23,7 +24,7 @@ _HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 def hooks(obj: Object, context: NormalisationContext) -> Object | None:
     """Hook annotations go; objects that are hooks only for tests, deletion or rollback go whole."""
-    annotations = mapping_at(metadata_of(obj), "annotations")
+    annotations = mapping(obj, "metadata.annotations")
     if HOOK in annotations:
         events = {event.strip() for event in str(annotations[HOOK]).split(",") if event.strip()}
         if events and events <= _DROPPED_HOOKS:
@@ -33,12 +34,12 @@ def hooks(obj: Object, context: NormalisationContext) -> Object | None:
     if not gone:
         return obj
     context.note("hook annotations removed", obj, str(annotations.get(HOOK, "")))
-    return {**obj, "metadata": without_entries(metadata_of(obj), "annotations", gone)}
+    return {**obj, "metadata": without_entries(mapping(obj, "metadata"), "annotations", gone)}
 
 
 def empty_annotations(obj: Object, context: NormalisationContext) -> Object:
     """Annotations with nothing in them go: kustomize drops them, and Kubernetes does not keep them either."""
-    metadata = metadata_of(obj)
+    metadata = mapping(obj, "metadata")
     if "annotations" not in metadata or metadata["annotations"] not in (None, {}):
         return obj
     context.note("empty annotations removed", obj)
@@ -56,7 +57,7 @@ def helm_labels(obj: Object, context: NormalisationContext) -> Object:
     def strip(holder: Yaml, *, template: bool) -> Yaml:
         if not isinstance(holder, dict) or not isinstance(holder.get("metadata"), dict):
             return holder
-        labels = mapping_at(holder["metadata"], "labels")
+        labels = mapping(holder, "metadata.labels")
         gone = [
             key
             for key in _HELM_LABELS
@@ -82,7 +83,7 @@ def _strip_templates(spec: dict[str, Yaml], strip: Callable[..., Yaml]) -> dict[
         out["template"] = strip(out["template"], template=True)
     if isinstance(out.get("jobTemplate"), dict):
         job = strip(out["jobTemplate"], template=False)
-        out["jobTemplate"] = {**job, "spec": _strip_templates(mapping_at(job, "spec"), strip)} if "spec" in job else job
+        out["jobTemplate"] = {**job, "spec": _strip_templates(mapping(job, "spec"), strip)} if "spec" in job else job
     if isinstance(out.get("volumeClaimTemplates"), list):
         out["volumeClaimTemplates"] = [strip(claim, template=False) for claim in out["volumeClaimTemplates"]]
     return out

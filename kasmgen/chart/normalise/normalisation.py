@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from kasmgen.kubernetes.fields import get, mapping
 from kasmgen.kubernetes.resources import Note, Object
 from kasmgen.yaml.documents import Yaml
 
@@ -25,21 +26,10 @@ class NormalisationContext:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, rule: str, obj: Object, detail: str = "") -> None:
-        metadata = obj.get("metadata") or {}
-        self.notes.append(Note(rule, f"{obj.get('kind')} {metadata.get('name')}", detail))
+        self.notes.append(Note(rule, f"{obj.get('kind')} {get(obj, 'metadata.name')}", detail))
 
 
 Normalisation: TypeAlias = Callable[[Object, NormalisationContext], Object | None]
-
-
-def metadata_of(obj: Object) -> dict[str, Yaml]:
-    metadata = obj.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def mapping_at(parent: dict[str, Yaml], key: str) -> dict[str, Yaml]:
-    value = parent.get(key)
-    return value if isinstance(value, dict) else {}
 
 
 def without_entries(mapping: dict[str, Yaml], key: str, gone: Iterable[str]) -> dict[str, Yaml]:
@@ -52,8 +42,5 @@ def without_entries(mapping: dict[str, Yaml], key: str, gone: Iterable[str]) -> 
 
 def annotate(obj: Object, annotations: Mapping[str, str]) -> Object:
     """`obj` with these annotations added."""
-    metadata = metadata_of(obj)
-    return {
-        **obj,
-        "metadata": {**metadata, "annotations": {**mapping_at(metadata, "annotations"), **annotations}},
-    }
+    merged = {**mapping(obj, "metadata.annotations"), **annotations}
+    return {**obj, "metadata": {**mapping(obj, "metadata"), "annotations": merged}}

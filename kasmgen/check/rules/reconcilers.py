@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
-from kasmgen.check.rules.references import get, mappings
+from kasmgen.kubernetes.fields import get, items
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout import paths as layout_paths
 from kasmgen.yaml.documents import Yaml
@@ -37,7 +37,7 @@ class Reconciler:
     @property
     def id(self) -> tuple[str, str]:
         """(namespace, name)."""
-        return str(get(self.object, "metadata", "namespace") or ""), str(get(self.object, "metadata", "name") or "")
+        return str(get(self.object, "metadata.namespace") or ""), str(get(self.object, "metadata.name") or "")
 
     @property
     def cluster(self) -> str:
@@ -103,7 +103,7 @@ def is_reconciler(document: object) -> bool:
 def paths(flux: Flux) -> Iterator[Hit]:
     for item in flux.reconcilers:
         place = flux.place(item)
-        if place is None or get(item.spec, "sourceRef", "kind") not in (None, "GitRepository"):
+        if place is None or get(item.spec, "sourceRef.kind") not in (None, "GitRepository"):
             continue
         # Other people's source, whose content nobody knows here, is recognised by a path that is not ours.
         if not place.startswith(("overlays/", "base/", "clusters/")) and place not in flux.folders:
@@ -123,11 +123,9 @@ def decryption(flux: Flux) -> Iterator[Hit]:
         place = flux.place(item) or ""
         if not place.startswith("overlays/") or flux.environment(item) not in flux.sealed:
             continue
-        if get(item.spec, "decryption", "provider") != "sops":
+        if get(item.spec, "decryption.provider") != "sops":
             yield item.hit(f"{place} has sealed Secrets, and spec.decryption does not name the provider sops")
-        elif not get(item.spec, "decryption", "secretRef", "name") and not get(
-            item.spec, "decryption", "serviceAccountName"
-        ):
+        elif not get(item.spec, "decryption.secretRef.name") and not get(item.spec, "decryption.serviceAccountName"):
             yield item.hit("spec.decryption.secretRef names no Secret with the private key")
 
 
@@ -174,7 +172,7 @@ def substitution(flux: Flux) -> Iterator[Hit]:
 
 
 def _is_exempt(obj: Object) -> bool:
-    marks = {**(get(obj, "metadata", "labels") or {}), **(get(obj, "metadata", "annotations") or {})}
+    marks = {**(get(obj, "metadata.labels") or {}), **(get(obj, "metadata.annotations") or {})}
     # Flux compares this one exactly, in lower case.
     return marks.get(f"{API}/substitute") == "disabled"
 
@@ -192,7 +190,7 @@ def _variable(value: Yaml, path: str) -> str:
 
 def _needs(item: Reconciler) -> list[tuple[str, str]]:
     namespace = item.id[0]
-    return [(str(e.get("namespace") or namespace), str(e.get("name"))) for e in mappings(item.spec.get("dependsOn"))]
+    return [(str(e.get("namespace") or namespace), str(e.get("name"))) for e in items(item.spec, "dependsOn")]
 
 
 def cycles(flux: Flux) -> Iterator[Hit]:

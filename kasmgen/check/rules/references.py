@@ -8,16 +8,17 @@ from functools import cached_property
 
 from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.kubernetes import kinds
+from kasmgen.kubernetes.fields import get, items
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.yaml.documents import Yaml
 
 # Secrets that a controller in the cluster makes: (kind, where their name stands).
-_MAKERS: dict[str, tuple[str, ...]] = {
-    "Certificate": ("spec", "secretName"),
-    "ExternalSecret": ("spec", "target", "name"),
-    "SealedSecret": ("metadata", "name"),
-    "VaultStaticSecret": ("spec", "destination", "name"),
-    "OnePasswordItem": ("metadata", "name"),
+_MAKERS = {
+    "Certificate": "spec.secretName",
+    "ExternalSecret": "spec.target.name",
+    "SealedSecret": "metadata.name",
+    "VaultStaticSecret": "spec.destination.name",
+    "OnePasswordItem": "metadata.name",
 }
 
 
@@ -45,7 +46,7 @@ class References:
             if (key.kind, key.group) == ("Secret", ""):
                 found[key.namespace, key.name] = _keys(obj, "data", "stringData")
             elif key.kind in _MAKERS:
-                name = get(obj, *_MAKERS[key.kind]) or key.name
+                name = get(obj, _MAKERS[key.kind]) or key.name
                 found[key.namespace, str(name)] = None
         return found
 
@@ -67,18 +68,6 @@ class References:
     def has(self, kind: str, namespace: str, name: str) -> bool:
         """Whether the build has an object of this kind."""
         return any((key.kind, key.namespace, key.name) == (kind, namespace, name) for key in self.objects)
-
-
-def get(value: Yaml, *path: str) -> Yaml:
-    """The value at a path of keys; None where it ends early."""
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
-
-
-def mappings(value: Yaml) -> list[dict[str, Yaml]]:
-    """The mappings in a list; [] for anything else."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _keys(obj: Object, *sections: str) -> frozenset[str]:
@@ -103,12 +92,12 @@ def _uses(spec: Yaml, kind: str) -> Iterator[_Use]:
     key_ref, all_ref = ("secretKeyRef", "secretRef") if kind == "Secret" else ("configMapKeyRef", "configMapRef")
     for container in kinds.containers(spec):
         where = f"container {container.get('name')}"
-        for variable in mappings(container.get("env")):
-            reference = get(variable, "valueFrom", key_ref)
+        for variable in items(container, "env"):
+            reference = get(variable, f"valueFrom.{key_ref}")
             if isinstance(reference, dict):
                 keys = (str(reference.get("key")),)
                 yield _Use(f"env {variable.get('name')} of {where}", *_named(reference), keys, _optional(reference))
-        for source in mappings(container.get("envFrom")):
+        for source in items(container, "envFrom"):
             if isinstance(reference := source.get(all_ref), dict):
                 yield _Use(f"envFrom of {where}", *_named(reference), (), _optional(reference))
     yield from _volumes(spec, kind)
@@ -116,12 +105,12 @@ def _uses(spec: Yaml, kind: str) -> Iterator[_Use]:
 
 def _volumes(spec: Yaml, kind: str) -> Iterator[_Use]:
     field_ = "secret" if kind == "Secret" else "configMap"
-    for volume in mappings(get(spec, "volumes")):
-        sources = [volume.get(field_), *(item.get(field_) for item in mappings(get(volume, "projected", "sources")))]
+    for volume in items(spec, "volumes"):
+        sources = [volume.get(field_), *(item.get(field_) for item in items(volume, "projected.sources"))]
         for source in sources:
             if isinstance(source, dict):
                 name = source.get("secretName") or source.get("name")
-                keys = tuple(str(item.get("key")) for item in mappings(source.get("items")))
+                keys = tuple(str(item.get("key")) for item in items(source, "items"))
                 yield _Use(f"volume {volume.get('name')}", str(name), keys, _optional(source))
 
 
@@ -156,7 +145,7 @@ def _unresolved(
 def secrets(context: References) -> Iterator[Hit]:
     yield from _unresolved(context, "Secret", context.secrets, context.external)
     for key, obj in context.objects.items():
-        for tls in mappings(get(obj, "spec", "tls")) if key.kind == "Ingress" else ():
+        for tls in items(obj, "spec.tls") if key.kind == "Ingress" else ():
             name = tls.get("secretName")
             if name and (key.namespace, str(name)) not in context.secrets and name not in context.external:
                 yield context.hit(key, f"tls needs Secret {name}, which is not in the build")
@@ -164,7 +153,7 @@ def secrets(context: References) -> Iterator[Hit]:
 
 def pull_secrets(context: References) -> Iterator[Hit]:
     for key, template in context.templates:
-        for reference in mappings(get(template, "spec", "imagePullSecrets")):
+        for reference in items(template, "spec.imagePullSecrets"):
             name = str(reference.get("name"))
             if (key.namespace, name) not in context.secrets and name not in context.external:
                 yield context.hit(key, f"imagePullSecrets names Secret {name}, which is not in the build")
@@ -183,9 +172,9 @@ def config_maps(context: References) -> Iterator[Hit]:
 
 def _backends(obj: Object) -> Iterator[dict[str, Yaml]]:
     """The `service` of every backend of an Ingress."""
-    backends = [get(obj, "spec", "defaultBackend")]
-    for rule in mappings(get(obj, "spec", "rules")):
-        backends += [path.get("backend") for path in mappings(get(rule, "http", "paths"))]
+    backends = [get(obj, "spec.defaultBackend")]
+    for rule in items(obj, "spec.rules"):
+        backends += [path.get("backend") for path in items(rule, "http.paths")]
     return (service for backend in backends if isinstance(service := get(backend, "service"), dict))
 
 
@@ -199,7 +188,7 @@ def ingress_services(context: References) -> Iterator[Hit]:
             if service is None:
                 yield context.hit(key, f"its backend is Service {name}, which is not in the build")
                 continue
-            ports = mappings(get(service, "spec", "ports"))
+            ports = items(service, "spec.ports")
             wanted = get(port, "name") or get(port, "number")
             if wanted is not None and wanted not in {p.get(f) for p in ports for f in ("name", "port")}:
                 yield context.hit(key, f"its backend is port {wanted} of Service {name}, which has no such port")
@@ -212,22 +201,22 @@ def _pods_of(context: References, namespace: str, selector: Mapping[str, Yaml]) 
 
 
 def _labelled(template: dict[str, Yaml], selector: Mapping[str, Yaml]) -> bool:
-    labels = get(template, "metadata", "labels") or {}
+    labels = get(template, "metadata.labels") or {}
     return all(labels.get(name) == value for name, value in selector.items())
 
 
 def _port_names(template: dict[str, Yaml]) -> set[Yaml]:
     containers = kinds.containers(template.get("spec"))
-    return {port.get("name") for container in containers for port in mappings(container.get("ports"))}
+    return {port.get("name") for container in containers for port in items(container, "ports")}
 
 
 def service_ports(context: References) -> Iterator[Hit]:
     for key, obj in context.objects.items():
-        selector = get(obj, "spec", "selector")
+        selector = get(obj, "spec.selector")
         if key.kind != "Service" or not isinstance(selector, dict) or not selector:
             continue
         pods = _pods_of(context, key.namespace, selector)
-        for port in mappings(get(obj, "spec", "ports")) if pods else ():
+        for port in items(obj, "spec.ports") if pods else ():
             target = port.get("targetPort")
             if isinstance(target, str) and not any(target in _port_names(pod) for pod in pods):
                 yield context.hit(key, f"targetPort {target} is the name of no port of its pods")
@@ -236,10 +225,10 @@ def service_ports(context: References) -> Iterator[Hit]:
 def probe_ports(context: References) -> Iterator[Hit]:
     for key, template in context.templates:
         for container in kinds.containers(template.get("spec")):
-            names = {port.get("name") for port in mappings(container.get("ports"))}
+            names = {port.get("name") for port in items(container, "ports")}
             for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
                 for action in ("httpGet", "tcpSocket"):
-                    port = get(container, probe, action, "port")
+                    port = get(container, f"{probe}.{action}.port")
                     if isinstance(port, str) and port not in names:
                         where = f"{probe} of container {container.get('name')}"
                         yield context.hit(key, f"{where} asks port {port}, which is the name of no port of it")
@@ -250,13 +239,13 @@ def probe_ports(context: References) -> Iterator[Hit]:
 
 def services_without_pods(context: References) -> Iterator[Hit]:
     for key, obj in context.objects.items():
-        selector = get(obj, "spec", "selector")
+        selector = get(obj, "spec.selector")
         if key.kind == "Service" and isinstance(selector, dict) and selector:
-            if get(obj, "spec", "type") != "ExternalName" and not _pods_of(context, key.namespace, selector):
+            if get(obj, "spec.type") != "ExternalName" and not _pods_of(context, key.namespace, selector):
                 yield context.hit(key, f"its selector ({_text(selector)}) matches no pod of the build")
         elif key.kind in ("PodDisruptionBudget", "NetworkPolicy"):
             field_ = "selector" if key.kind == "PodDisruptionBudget" else "podSelector"
-            labels = get(obj, "spec", field_, "matchLabels")
+            labels = get(obj, f"spec.{field_}.matchLabels")
             if isinstance(labels, dict) and labels and not _pods_of(context, key.namespace, labels):
                 yield context.hit(key, f"its selector ({_text(labels)}) matches no pod of the build")
 
@@ -267,7 +256,7 @@ def _text(selector: Mapping[str, Yaml]) -> str:
 
 def own_selectors(context: References) -> Iterator[Hit]:
     for key, template in context.templates:
-        labels = get(context.objects[key], "spec", "selector", "matchLabels")
+        labels = get(context.objects[key], "spec.selector.matchLabels")
         selects = key.kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet") and isinstance(labels, dict)
         if selects and not _labelled(template, labels):
             yield context.hit(key, f"its selector ({_text(labels)}) does not match its own pods")
@@ -278,22 +267,22 @@ def own_selectors(context: References) -> Iterator[Hit]:
 
 def service_accounts(context: References) -> Iterator[Hit]:
     for key, template in context.templates:
-        name = get(template, "spec", "serviceAccountName") or get(template, "spec", "serviceAccount")
+        name = get(template, "spec.serviceAccountName") or get(template, "spec.serviceAccount")
         if name and name != "default" and not context.has("ServiceAccount", key.namespace, str(name)):
             yield context.hit(key, f"ServiceAccount {name} is not in the build")
 
 
 def claims(context: References) -> Iterator[Hit]:
     for key, template in context.templates:
-        for volume in mappings(get(template, "spec", "volumes")):
-            name = get(volume, "persistentVolumeClaim", "claimName")
+        for volume in items(template, "spec.volumes"):
+            name = get(volume, "persistentVolumeClaim.claimName")
             if name and not context.has("PersistentVolumeClaim", key.namespace, str(name)):
                 yield context.hit(key, f"volume {volume.get('name')} needs claim {name}, which is not in the build")
 
 
 def scale_targets(context: References) -> Iterator[Hit]:
     for key, obj in context.objects.items():
-        target = get(obj, "spec", "scaleTargetRef")
+        target = get(obj, "spec.scaleTargetRef")
         if key.kind == "HorizontalPodAutoscaler" and isinstance(target, dict):
             kind, name = str(target.get("kind")), str(target.get("name"))
             if not context.has(kind, key.namespace, name):

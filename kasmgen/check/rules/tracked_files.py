@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
+from kasmgen.kubernetes.fields import items, texts
 from kasmgen.layout import paths
 from kasmgen.yaml.documents import Yaml
 
@@ -49,22 +50,15 @@ def _hit(path: str, message: str) -> Hit:
 def references(kustomization: Mapping[str, Yaml]) -> Iterator[str]:
     """Every path or address that a kustomization.yaml names."""
     for key in ("resources", "bases", "components", "crds", "generators", "transformers", "validators"):
-        yield from _texts(kustomization.get(key))
-    yield from (entry for entry in _texts(kustomization.get("patchesStrategicMerge")) if "\n" not in entry)
+        yield from texts(kustomization, key)
+    yield from (entry for entry in texts(kustomization, "patchesStrategicMerge") if "\n" not in entry)
     for key in ("patches", "patchesJson6902", "replacements"):
-        yield from (str(entry["path"]) for entry in _dicts(kustomization.get(key)) if entry.get("path"))
+        yield from (str(entry["path"]) for entry in items(kustomization, key) if entry.get("path"))
     for key in ("configMapGenerator", "secretGenerator"):
-        for entry in _dicts(kustomization.get(key)):
-            for text in [*_texts(entry.get("files")), *_texts(entry.get("envs")), *_texts([entry.get("env")])]:
+        for entry in items(kustomization, key):
+            env = [str(entry["env"])] if entry.get("env") else []
+            for text in [*texts(entry, "files"), *texts(entry, "envs"), *env]:
                 yield text.rpartition("=")[2]
-
-
-def _texts(value: Yaml) -> list[str]:
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
-
-
-def _dicts(value: Yaml) -> list[dict[str, Yaml]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def local(tree: Tree) -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kasmgen.check.rule import ERROR, Hit, Rule
-from kasmgen.check.rules.references import get, mappings
+from kasmgen.kubernetes.fields import get, items
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.kubernetes.schema import Check, Compiler
 from kasmgen.yaml.documents import Yaml
@@ -126,10 +126,10 @@ def custom_schemas(objects: Mapping[ResourceId, Object]) -> dict[tuple[str, str,
     for key, obj in objects.items():
         if key.kind != "CustomResourceDefinition":
             continue
-        group, kind = str(get(obj, "spec", "group")), str(get(obj, "spec", "names", "kind"))
-        for version in mappings(get(obj, "spec", "versions")):
+        group, kind = str(get(obj, "spec.group")), str(get(obj, "spec.names.kind"))
+        for version in items(obj, "spec.versions"):
             if version.get("served") is not False:
-                found[group, str(version.get("name")), kind] = get(version, "schema", "openAPIV3Schema")
+                found[group, str(version.get("name")), kind] = get(version, "schema.openAPIV3Schema")
     return found
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from kasmgen.delivery.flux import kept_by_flux
-from kasmgen.kubernetes.fields import get, items, mapping, pod_spec, short, whole
+from kasmgen.kubernetes.fields import get, items, mapping, short, whole
+from kasmgen.kubernetes.kinds import pod_spec
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.changes import ChangedObject, ObjectChange, RemovedObject, RenamedObject, Risk
 from kasmgen.review.field_changes import same

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.kubernetes.fields import containers, get, items, mapping, pod_spec, short, texts
+from kasmgen.kubernetes.fields import get, items, mapping, short, texts
+from kasmgen.kubernetes.kinds import named_containers, pod_spec
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.changes import AddedObject, ObjectChange, RemovedObject, Risk
 from kasmgen.review.field_changes import same
@@ -99,4 +100,4 @@ def _host_network(old: Object, new: Object) -> Iterator[Risk]:
 
 
 def _host_ports(obj: Object) -> list[str]:
-    return [str(p["hostPort"]) for _, c in containers(obj) for p in items(c, "ports") if p.get("hostPort")]
+    return [str(p["hostPort"]) for _, c in named_containers(obj) for p in items(c, "ports") if p.get("hostPort")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kasmgen.kubernetes import kinds
-from kasmgen.kubernetes.fields import by_name, get, items, mapping, pod_spec, short, whole
+from kasmgen.kubernetes.fields import get, items, mapping, short, whole
+from kasmgen.kubernetes.kinds import named_containers, pod_spec
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout.annotations import SECRETS
 from kasmgen.review.changes import ChangedObject, ObjectChange, RenamedObject, Risk, path_text
@@ -80,7 +81,7 @@ def images(change: ObjectChange) -> Iterator[Risk]:
     """Other images than before, container by container."""
     if not isinstance(change, ChangedObject | RenamedObject):
         return
-    before, now = by_name(change.old), by_name(change.new)
+    before, now = dict(named_containers(change.old)), dict(named_containers(change.new))
     for name in sorted(before.keys() & now.keys()):
         old, new = str(before[name].get("image")), str(now[name].get("image"))
         if old == new:
@@ -137,7 +138,7 @@ def _content_used(obj: Object, kind: str) -> set[str]:
     volumes = items(pod_spec(obj), "volumes")
     found = [get(volume, volume_path) for volume in volumes]
     found += [get(source, source_path) for volume in volumes for source in items(volume, "projected.sources")]
-    for container in by_name(obj).values():
+    for _, container in named_containers(obj):
         found += [get(variable, variable_path) for variable in items(container, "env")]
         found += [get(source, set_path) for source in items(container, "envFrom")]
     return {name for name in found if isinstance(name, str)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kasmgen.kubernetes.fields import by_name, containers, get, items, mapping, pod_spec, short, texts
+from kasmgen.kubernetes.fields import get, items, mapping, short, texts
+from kasmgen.kubernetes.kinds import named_containers, pod_spec
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.changes import ObjectChange, RemovedObject, Risk
 from kasmgen.yaml.documents import Yaml
@@ -25,8 +26,9 @@ def privilege(change: ObjectChange) -> Iterator[Risk]:
             yield _warn(f"pods {_HOST[field]} ({field})")
     if paths := [path for path in _host_paths(spec_new) if path not in _host_paths(spec_old)]:
         yield _warn(f"pods mount {short(paths)} of the node (hostPath)")
-    for name, container in containers(new):
-        yield from _container(name, spec_old, by_name(old).get(name), spec_new, container)
+    before = dict(named_containers(old))
+    for name, container in named_containers(new):
+        yield from _container(name, spec_old, before.get(name), spec_new, container)
     yield from _token(change.id.kind, old, new)
     if change.id.kind == "Namespace":
         yield from _namespace(old, new)
