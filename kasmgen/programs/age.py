@@ -17,7 +17,7 @@ from kasmgen.kubernetes.resources import Secret
 
 SETTING = "SOPS_AGE_KEY_FILE"
 
-_IDENTITY = re.compile(r"^\s*(AGE-SECRET-KEY-1[0-9A-Z]+)\s*$", re.MULTILINE)
+_IDENTITY = re.compile(r"^[ \t]*(AGE-SECRET-KEY-1[0-9A-Z]+)[ \t\r]*$", re.MULTILINE)
 _LARGEST = 1024 * 1024
 
 

@@ -30,7 +30,8 @@ KUBE_VERSION = "v1.36.0"
 LONGEST = 120  # seconds for one render
 
 _SOURCE = re.compile(r"^---\n# Source: (?P<template>[^\n]+)\n", re.MULTILINE)
-_TEMPORARY = re.compile(r"(?:/[^\s:'\"()]+)?/kasmgen-[^/\s]+/[^/\s]+/")
+_WORD = re.compile(r"[^\s:'\"()]+")
+_TEMPORARY = "/kasmgen-"
 
 
 @dataclass(frozen=True)
@@ -203,11 +204,12 @@ _LONGEST = 1500
 
 
 def _refused(chart: Chart, said: str, values: Mapping[str, Yaml]) -> InputError:
-    message = _TEMPORARY.sub("", said.replace(_ADVICE, "").strip().removeprefix("Error: ")).strip()
+    message = said.replace(_ADVICE, "").strip().removeprefix("Error: ")
+    message = _WORD.sub(lambda word: _without_directory(word[0]), message).strip()
     for secret in sorted(_secrets(values, False), key=len, reverse=True):
         message = message.replace(secret, "***")
     if "values don't meet the specifications" in message:
-        lines = [_QUOTED_VALUE.sub(r"\1the value \2", line) for line in _reasons(message)]
+        lines = [_without_value(line) for line in _reasons(message)]
         return InputError(
             f"chart {chart.name}: the values do not fit its schema: " + ("; ".join(lines) or _shortened(message)),
             hint="the path after 'at' is the path of the value",
@@ -215,6 +217,20 @@ def _refused(chart: Chart, said: str, values: Mapping[str, Yaml]) -> InputError:
     return InputError(
         f"chart {chart.name} does not render: {_shortened(message)}", hint="set the values that the chart asks for"
     )
+
+
+def _without_directory(word: str) -> str:
+    """A path without the temporary directory and the chart's own folder in it."""
+    # No regular expression: a chart says how long the message is, and to search it must take no longer than to read it.
+    before, mark, after = word.rpartition(_TEMPORARY)
+    *folders, rest = after.split("/", 2)
+    return before.partition("/")[0] + rest if mark and len(folders) == 2 else word
+
+
+def _without_value(line: str) -> str:
+    # Sought first: without an end, the expression would look for it from each beginning anew.
+    ends = "' does not match pattern" in line or "' is not valid " in line
+    return _QUOTED_VALUE.sub(r"\1the value \2", line) if ends else line
 
 
 def _reasons(message: str) -> list[str]:

@@ -28,12 +28,13 @@ HINT = "pip install 'kasmgen[tools]'"
 # be data of a Secret, which it prints when two objects have one id.
 _LONG = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
 # A Go value: a whole object, where kustomize meets one that it cannot write.
-_DUMP = re.compile(r"map\[string\]interface \{\}\{.*\}: ", re.DOTALL)
+_DUMP = ("map[string]interface {}{", "}: ")
 # The text of a patch that it cannot read, as it stands in the file and once more as it was read.
-_PATCH = re.compile(r"(with config: )`.*?`|(patch from )\[.*\]", re.DOTALL)
+_PATCH_CONFIG = re.compile(r"(with config: )`.*?`", re.DOTALL)
+_PATCH_SOURCE = ("patch from [", "]")
 # A line of an env file, as numbers and as text.
 _ENV_LINE = re.compile(r"line \[[\d ]*\] (has invalid utf8 bytes) : .*", re.DOTALL)
-_SECRET_LINE = re.compile(r"^(\s*(?:- )?[\w.\-\"']+:)[ \t]+\S.*$", re.MULTILINE)
+_SECRET_LINE = re.compile(r"^([ \t]*(?:- )?[\w.\-\"']+:)[ \t]+\S.*$", re.MULTILINE)
 # What Go says when the system gives no more.
 _OUT_OF_MEMORY = re.compile(rb"^fatal error: runtime: (?:out of memory|cannot allocate memory)", re.MULTILINE)
 _VERSION = re.compile(r"v\d+\.\d+\.\d+[\w.+-]*")
@@ -158,13 +159,21 @@ def _reason(stderr: str, directory: Path) -> str:
     text = stderr.strip().removeprefix("error: ").removeprefix("Error: ")
     for prefix in sorted(_prefixes(directory), key=len, reverse=True):
         text = text.replace(f"{prefix}/", "")
-    text = _DUMP.sub("an object: ", text)
-    text = _PATCH.sub(lambda found: f"{found[1] or found[2]}[...]", text)
+    text = _without(text, *_DUMP, "an object: ")
+    text = _PATCH_CONFIG.sub(r"\1[...]", text)
+    text = _without(text, *_PATCH_SOURCE, "patch from [...]")
     text = _ENV_LINE.sub(r"a line \1", text)
     text = _LONG.sub("[...]", text)
     if "kind: Secret" in text:
         text = _SECRET_LINE.sub(r"\1 [...]", text)
     return text if len(text) <= _MESSAGE_LIMIT else f"{text[:_MESSAGE_LIMIT]} ..."
+
+
+def _without(text: str, begin: str, end: str, instead: str) -> str:
+    """`text` with `instead` for all from the first `begin` to the last `end`."""
+    # No regular expression: where there is no end, it would look for it from each beginning anew.
+    first, last = text.find(begin), text.rfind(end)
+    return text[:first] + instead + text[last + len(end) :] if 0 <= first < last else text
 
 
 def _prefixes(directory: Path) -> set[str]:

