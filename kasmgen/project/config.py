@@ -240,7 +240,7 @@ def git_url(text: str, what: str) -> str:
     """A Git address that Flux can fetch: https, http or `ssh://git@host/path`, without credentials in it."""
     if not re.fullmatch(r"(https?|ssh)://[^\s]+/[^\s]+", text):
         hint = "Flux wants https://host/path or ssh://git@host/path"
-        shown = safe_text.shown(re.sub(r"[^/@\s]*@", "***@", text))
+        shown = safe_text.shown(re.sub(r"(?<![^/@\s])[^/@\s]*@", "***@", text))
         raise InputError(f"{what}: '{shown}' is no Git address that Flux takes", hint=hint)
     if re.match(r"(https?://[^/]*@)|(ssh://[^/@]*:[^/@]*@)", text):
         raise InputError(f"{what}: the address holds credentials", hint="give them to Flux in a Secret, not in Git")

@@ -17,7 +17,7 @@ LONGEST = 128
 
 # What other tools print in a secret's place. Sealing one would replace the real value by it.
 _PLACEHOLDER = re.compile(
-    r"\*+(SOPS|redacted|masked|hidden|sensitive)?\*+|[<\[({]*(redacted|masked|hidden|sensitive( value)?)[>\])}]*"
+    r"\*{2,}|\*+(SOPS|redacted|masked|hidden|sensitive)\*+|[<\[({]*(redacted|masked|hidden|sensitive( value)?)[>\])}]*"
     r"|x{4,}|change-?_?me|password|ENC\[.*|<[^>]*>|\$\{.*\}|REPLACE.*|TODO",
     re.IGNORECASE,
 )
