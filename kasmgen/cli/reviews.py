@@ -16,6 +16,7 @@ from kasmgen.cli.output import OutputSettings
 from kasmgen.errors import AnswerIsNo, InputError, ToolError
 
 if TYPE_CHECKING:
+    from kasmgen.check.results import CheckReport
     from kasmgen.commands.change import Options
     from kasmgen.review import Report
 
@@ -83,12 +84,12 @@ def check(
         raise InputError("--staged takes no environments: it checks whatever is staged")
     start = Path(settings.directory)
     if staged:
-        from kasmgen.commands.check import run_staged, write
+        from kasmgen.commands.check import run_staged
 
         found = run_staged(start)
     else:
         helm = early_start.helm()
-        from kasmgen.commands.check import CheckRequest, run, write
+        from kasmgen.commands.check import CheckRequest, run
 
         request = CheckRequest(
             environments=environments,
@@ -101,14 +102,21 @@ def check(
         )
         with cli_output.progress(settings, "environments", len(environments) or count_environments(start)) as step:
             found = run(start, request, helm, step)
+    _show(settings, found, format_)
+    if found.errors or (strict and found.findings):
+        raise AnswerIsNo(found.summary)
+    cli_output.say(settings, found.summary, "good")
+
+
+def _show(settings: OutputSettings, found: CheckReport, format_: str) -> None:
+    """The findings in a format, and for people what could not be checked."""
+    from kasmgen.commands.check import write
+
     written = write(found, format_)
     if written:
         cli_output.out(written)
     for line in found.skipped:
         cli_output.say(settings, f"note: {line}", "warn")
-    if found.errors or (strict and found.findings):
-        raise AnswerIsNo(found.summary)
-    cli_output.say(settings, found.summary, "good")
 
 
 @commands.command()

@@ -16,6 +16,7 @@ from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
 from kasmgen.overlay import files_read
 from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.programs.session import Programs
 from kasmgen.project.config import ChartRef
 from kasmgen.project.workspace import Workspace, load, read_text
 from kasmgen.quantities import count
@@ -55,42 +56,46 @@ def run(
     if accept_chart:
         tree |= _recorded(workspace, result.chart)
     changes = publish.plan(workspace.root, tree, prune=change.prune_globs(selected), force=options.force)
-    reports = (*result.reports, *_orphans(workspace))
-    notes = change.notes_of(result)
+    plan = _plan(workspace, selected, changes, result, run_.programs)
     if check:
-        return _compared(changes, len(selected), reports, notes)
-    also = _inputs(workspace, selected)
+        return _compared(plan, len(selected))
     if changes and options.commit:
-        _demand_committed(workspace, selected, {*changes.paths, *also})
-    which = ", ".join(selected) if len(selected) <= 5 else f"{len(selected)} environments"
-    plan = PlannedChange(
-        workspace.repo,
-        workspace.root,
-        changes,
-        title=f"Render {which}" if selected else "Render the base",
-        rendering=Rendering(result.chart, run_.programs),
-        also_commit=also,
-        done=f"{count(len(changes.paths), 'file')} brought in line",
-        nothing=f"nothing to do: {count(len(selected), 'environment')} as the inputs say",
-        reports=reports,
-        notes=notes,
-    )
+        _demand_committed(workspace, selected, {*changes.paths, *plan.also_commit})
     return change.finish(plan, options)
 
 
-def _compared(changes: FileChanges, environments: int, reports: Sequence[str], notes: Sequence[str]) -> Outcome:
+def _plan(
+    workspace: Workspace, names: Sequence[str], changes: FileChanges, result: build.Built, programs: Programs
+) -> PlannedChange:
+    which = ", ".join(names) if len(names) <= 5 else f"{len(names)} environments"
+    return PlannedChange(
+        workspace.repo,
+        workspace.root,
+        changes,
+        title=f"Render {which}" if names else "Render the base",
+        rendering=Rendering(result.chart, programs),
+        also_commit=_inputs(workspace, names),
+        done=f"{count(len(changes.paths), 'file')} brought in line",
+        nothing=f"nothing to do: {count(len(names), 'environment')} as the inputs say",
+        reports=(*result.reports, *_orphans(workspace)),
+        notes=change.notes_of(result),
+    )
+
+
+def _compared(plan: PlannedChange, environments: int) -> Outcome:
     """What `--check` says: the files that are stale, and whether there are any."""
-    if changes:
-        summary = f"{count(len(changes.paths), 'file')} not what the inputs say"
+    stale = plan.changes.describe()
+    if stale:
+        summary = f"{count(len(stale), 'file')} not what the inputs say"
     else:
         summary = f"everything is as the inputs say ({count(environments, 'environment')})"
     return Outcome(
         summary,
-        lines=tuple(changes.describe()),
-        reports=tuple(reports),
-        notes=tuple(notes),
-        dry_run=bool(changes),
-        answer_is_no=bool(changes),
+        lines=tuple(stale),
+        reports=tuple(plan.reports),
+        notes=tuple(plan.notes),
+        dry_run=bool(stale),
+        answer_is_no=bool(stale),
     )
 
 
