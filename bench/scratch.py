@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from kasmgen.layout import paths
@@ -128,4 +128,4 @@ def resize(root: Path) -> None:
     for path in sorted(root.glob(f"{paths.OVERLAYS}/*/{paths.ENVIRONMENT_FILE}")):
         environment = config.parse_environment(path.read_text(), path.parent.name)
         size = SIZES[(SIZES.index(environment.size) + 1) % 3] if environment.size else SIZES[1]
-        path.write_text(config.environment_text(replace(environment, size=size)))
+        path.write_text(config.environment_text(environment.replace(size=size)))

@@ -1,10 +1,12 @@
-"""Write the parts of the documentation that follow from the code; `--check` only compares.
+"""Write what follows from the code; `--check` only compares.
 
-docs/reference.md comes from the command line itself, docs/checks.md from the table of rules.
+docs/reference.md comes from the command line itself, docs/checks.md from the table of rules, the JSON Schemas of the
+input files from their declaration.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from kasmgen import errors
 from kasmgen.check import table
 from kasmgen.cli.group import Deferred, root
 from kasmgen.cli.options import PROGRAM
+from kasmgen.project import config
 
 HERE = Path(__file__).parent
 
@@ -54,8 +57,12 @@ def reference() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Path -> content of every generated page."""
-    return {HERE / "reference.md": reference(), HERE / "checks.md": table.documentation()}
+    """Path -> content of every generated file."""
+    schemas = {
+        HERE.parent / f"kasmgen/schemas/{name}.schema.json": f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n"
+        for name, schema in config.schemas().items()
+    }
+    return {HERE / "reference.md": reference(), HERE / "checks.md": table.documentation(), **schemas}
 
 
 def main(arguments: list[str]) -> int:

@@ -57,8 +57,8 @@ class Release:
     def with_own_values(self, own: Mapping[str, Yaml]) -> Release:
         """The same with other values than the environment's own, or without one than the project's."""
         if self.environment is None:
-            return replace(self, project=replace(self.project, values=own))
-        return replace(self, environment=replace(self.environment, values=own))
+            return replace(self, project=self.project.replace(values=own))
+        return replace(self, environment=self.environment.replace(values=own))
 
     def values(self) -> dict[str, Yaml]:
         """What Helm is given: only what people and the profile say, the chart's own values are Helm's to add.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
@@ -98,7 +98,7 @@ def _external(foundation: Foundation, files: EnvironmentFiles) -> frozenset[str]
     names = {environment.registry} - {""}
     if roles:
         # A profile leaves out what others bring; asked without that, it names all of them.
-        usual = replace(environment, certificates={})
+        usual = environment.replace(certificates={})
         release = foundation.run.release(foundation.workspace.project, usual)
         names |= roles | {item.id.name for item in release.known_secrets() if item.role in roles}
     return frozenset(names)

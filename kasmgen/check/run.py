@@ -97,7 +97,7 @@ def check(
             skipped += round_.skipped
     wanted = {"", *names}
     kept = tuple(finding for finding in found if finding.environment in wanted or len(names) == len(tree.environments))
-    return Checked(kept, project.checks_off, names, tuple(skipped))
+    return Checked(kept, project.checks.off, names, tuple(skipped))
 
 
 def _keys() -> work_tree.Keys:

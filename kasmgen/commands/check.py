@@ -58,7 +58,7 @@ def run_staged(start: Path) -> CheckReport:
 
     project, findings = index.check(start)
     environments = sorted({finding.environment for finding in findings} - {""})
-    return results.report(findings, project.checks_off, RULES, environments)
+    return results.report(findings, project.checks.off, RULES, environments)
 
 
 def _select(known: Iterable[str], names: Sequence[str]) -> list[str]:

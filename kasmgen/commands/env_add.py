@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from kasmgen import build, names, safe_text
@@ -108,15 +108,15 @@ def _environment(run: render.RenderSession, workspace: Workspace, request: AddRe
     registry = dict(request.registry or lifted.registry)
     if registry:
         registry.setdefault("registry", Secret(DOCKER_HUB))
-        environment = replace(environment, registry=environment.registry or REGISTRY_NAME)
+        environment = environment.replace(registry=environment.registry or REGISTRY_NAME)
         supplied.registry_secret(environment.registry, "any", registry)
-    environment = replace(environment, values=lifted.values)
+    environment = environment.replace(values=lifted.values)
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
     frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
     if lifted.values:
         attempt = render.attempt(run, run.release(workspace.project, environment))
         rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt)
-        environment = replace(environment, values=rest)
+        environment = environment.replace(values=rest)
     return environment, Supplied(passwords, lifted.pairs, registry, frozen)
 
 

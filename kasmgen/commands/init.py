@@ -7,7 +7,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def _make(
     helm: HelmLibrary,
 ) -> Outcome:
     root = root.resolve()
-    project = replace(project, chart=ChartRef(_source(request.chart, root)))
+    project = project.replace(chart=ChartRef(_source(request.chart, root)))
     if repo is not None:
         change.check(repo, options)
     with supplied_values.named(request.value_files, request.sets), render.session(root, helm) as run:
@@ -159,7 +159,7 @@ def _make(
     chart = base.loaded.chart
     ref = ChartRef(project.chart.source, chart.version, chart.digest)
     tree = {
-        paths.PROJECT_FILE: config.project_text(replace(project, chart=ref)).encode(),
+        paths.PROJECT_FILE: config.project_text(project.replace(chart=ref)).encode(),
         paths.SOPS_FILE: _sops_config(root, recipients),
         **base.files,
     }

@@ -116,14 +116,13 @@ def _unlocked(workspace: Workspace) -> Workspace:
     environments = {
         name: replace(
             files,
-            environment=replace(
-                files.environment,
+            environment=files.environment.replace(
                 chart=ChartRef(files.environment.chart.source) if files.environment.chart else None,
             ),
         )
         for name, files in workspace.environments.items()
     }
-    return replace(workspace, project=replace(project, chart=chart), environments=environments)
+    return replace(workspace, project=project.replace(chart=chart), environments=environments)
 
 
 def _recorded(workspace: Workspace, chart: Chart) -> dict[str, bytes]:

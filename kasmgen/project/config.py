@@ -1,21 +1,23 @@
-"""The inputs that people write, parsed once into frozen types.
+"""The inputs that people write: one declaration for reading, errors, writing and the schemas for editors.
 
-`kasmgen.yaml` holds what all environments share, `overlays/<env>/environment.yaml`
-what one environment has of its own (design: section 3). Past this module nothing
-has to doubt an input.
+`kasmgen.yaml` holds what all environments share, `overlays/<env>/environment.yaml` what one environment has of its own
+(design: section 3). Past this module nothing has to doubt an input.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import field
 
 from kasmgen import names, safe_text
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import ENVIRONMENT_FILE, OVERLAYS, PROJECT_FILE
+from kasmgen.project import declaration
+from kasmgen.project.declaration import Input, says
 from kasmgen.secrets.certificates import KEY_TYPES
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
@@ -24,216 +26,46 @@ API_VERSION = "kasmgen.dev/v1"
 SIZES = ("small", "medium", "large")
 CERTIFICATE_SOURCES = ("kasmgen", "existing")
 
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ChartRef:
-    """Which chart: `source` is "builtin" or a path from the project's root; `digest` "sha256:<hex>"."""
-
-    source: str = "builtin"
-    version: str = ""
-    digest: str = ""
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_NAME = rf"{_LABEL}(\.{_LABEL})*\.?"
+_DURATION = r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+"
 
 
-@dataclass(frozen=True)
-class CheckOff:
-    """A rule of `kasmgen check` that the project does without, and why; in `environments` only, if any are named."""
-
-    rule: str
-    reason: str
-    environments: tuple[str, ...] = ()
+# --- what a field may say ----------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Project:
-    """`kasmgen.yaml`."""
-
-    chart: ChartRef = field(default_factory=ChartRef)
-    release: str = "kasm"
-    namespace: str = "kasm"
-    values: Mapping[str, Yaml] = field(default_factory=dict)
-    checks_off: tuple[CheckOff, ...] = ()
+def _size(text: str, what: str) -> str:
+    return names.one_of(text, SIZES, what)
 
 
-@dataclass(frozen=True)
-class CertificateInput:
-    """How one certificate is made: source "kasmgen" or "existing"; None means as documented by Kasm."""
-
-    source: str = "kasmgen"
-    key_type: str | None = None
-    days: int | None = None
+def _certificate_source(text: str, what: str) -> str:
+    return names.one_of(text, CERTIFICATE_SOURCES, what)
 
 
-@dataclass(frozen=True)
-class FluxInput:
-    """What the Flux objects of an environment say; durations as Flux takes them."""
-
-    source: str = "flux-system"
-    url: str = ""
-    branch: str = "main"
-    interval: str = "1h"
-    timeout: str = "15m"
-    decryption_secret: str = "sops-age"
+def _key_type(text: str, what: str) -> str:
+    return names.one_of(text, KEY_TYPES, what)
 
 
-@dataclass(frozen=True)
-class Environment:
-    """`overlays/<name>/environment.yaml`. Empty fields mean "as the project or the chart has it"."""
-
-    name: str
-    hostname: str
-    alt_hostnames: tuple[str, ...] = ()
-    ingress_ip: str = ""
-    namespace: str = ""
-    cluster_domain: str = "cluster.local"
-    size: str = ""
-    registry: str = ""
-    certificates: Mapping[str, CertificateInput] = field(default_factory=dict)
-    flux: FluxInput = field(default_factory=FluxInput)
-    chart: ChartRef | None = None
-    values: Mapping[str, Yaml] = field(default_factory=dict)
-
-    @property
-    def directory(self) -> str:
-        """The overlay's directory, from the project's root."""
-        return f"{OVERLAYS}/{self.name}"
+def _alternate(text: str, what: str) -> str:
+    return names.hostname(text, what, wildcard=True)
 
 
-class _Reader:
-    """Reads one mapping strictly: every key is asked for, the rest is an error."""
-
-    def __init__(self, value: Yaml, source: str, path: str = "") -> None:
-        self.source, self.path = source, path
-        if not isinstance(value, dict):
-            raise self.error("", "a mapping is expected")
-        self.value = value
-        self.known: list[str] = []
-
-    def at(self, key: str) -> str:
-        return f"{self.path}.{key}".strip(".") if self.path else key
-
-    def error(self, key: str, what: str, hint: str = "") -> InputError:
-        where = self.at(key) if key else self.path
-        return InputError(f"{self.source}: {where + ': ' if where else ''}{what}", hint=hint)
-
-    def get(self, key: str, kind: type[T], default: T) -> T:
-        self.known.append(key)
-        value = self.value.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            wanted = {str: "text", int: "a whole number", dict: "a mapping", list: "a list"}[kind]
-            raise self.error(key, f"{wanted} is expected", "put quotes around it" if kind is str else "")
-        return value
-
-    def text(self, key: str, check: Callable[[str, str], str] | None = None, default: str = "") -> str:
-        value = self.get(key, str, "") or default
-        return check(value, f"{self.source}: {self.at(key)}") if check and value else value
-
-    def texts(self, key: str, check: Callable[[str, str], str]) -> tuple[str, ...]:
-        items = self.get(key, list, [])
-        for item in items:
-            if not isinstance(item, str):
-                raise self.error(key, "a list of texts is expected")
-        return tuple(check(item, f"{self.source}: {self.at(key)}") for item in items)
-
-    def part(self, key: str) -> _Reader:
-        return _Reader(self.get(key, dict, {}), self.source, self.at(key))
-
-    def done(self) -> None:
-        for key in self.value:
-            if key not in self.known:
-                near = difflib.get_close_matches(key, self.known, 1, 0.5)
-                hint = f"perhaps you meant '{near[0]}'" if near else f"known keys: {', '.join(sorted(self.known))}"
-                raise self.error(safe_text.shown(key), "unknown key", hint)
+def _digest(text: str, what: str) -> str:
+    if not re.fullmatch("sha256:[0-9a-f]{64}", text):
+        raise InputError(f"{what}: must be sha256: and 64 hexadecimal digits")
+    return text
 
 
-def _document(text: str, kind: str, source: str) -> _Reader:
-    value = documents.load_all(text, source)
-    if not value:
-        raise InputError(f"{source}: the file is empty")
-    if len(value) > 1:
-        raise InputError(f"{source}: one YAML document is expected")
-    if value[0].duplicates:
-        raise InputError(f"{source}: {value[0].duplicates[0]}: the key stands there twice")
-    reader = _Reader(value[0].value, source)
-    if reader.text("apiVersion") != API_VERSION:
-        raise reader.error("apiVersion", f"must be {API_VERSION}")
-    if reader.text("kind") != kind:
-        raise reader.error("kind", f"must be {kind}")
-    return reader
+def _rule(text: str, what: str) -> str:
+    if not re.fullmatch(r"KG\d{3}", text):
+        raise InputError(f"{what}: must be the identifier of a rule, such as KG502")
+    return text
 
 
-def _chart(reader: _Reader) -> ChartRef:
-    ref = ChartRef(reader.text("source", default="builtin"), reader.text("version"), reader.text("digest"))
-    if ref.digest and not re.fullmatch("sha256:[0-9a-f]{64}", ref.digest):
-        raise reader.error("digest", "must be sha256: and 64 hexadecimal digits")
-    reader.done()
-    return ref
-
-
-def parse_project(text: str, source: str = PROJECT_FILE) -> Project:
-    """`kasmgen.yaml` as a Project. Raises InputError that names file and path."""
-    reader = _document(text, "Project", source)
-    project = Project(
-        chart=_chart(reader.part("chart")),
-        release=reader.text("release", names.release_name, "kasm"),
-        namespace=reader.text("namespace", names.dns_label, "kasm"),
-        values=reader.get("values", dict, {}),
-        checks_off=_checks(reader.part("checks")),
-    )
-    reader.done()
-    return project
-
-
-def _checks(reader: _Reader) -> tuple[CheckOff, ...]:
-    # To YAML 1.1, which the inputs are read as, a plain `off` is the word for false.
-    reader.value = {"off" if key == "false" else key: value for key, value in reader.value.items()}
-    items = reader.get("off", list, [])
-    reader.done()
-    return tuple(
-        _check_off(_Reader(item, reader.source, f"{reader.at('off')}[{number}]")) for number, item in enumerate(items)
-    )
-
-
-def _check_off(reader: _Reader) -> CheckOff:
-    off = CheckOff(reader.text("rule"), reader.text("reason").strip(), reader.texts("environments", names.dns_label))
-    reader.done()
-    if not re.fullmatch(r"KG\d{3}", off.rule):
-        raise reader.error("rule", "must be the identifier of a rule, such as KG502")
-    if not off.reason:
-        raise reader.error("reason", "is missing", "say why the rule does not fit this project")
-    return off
-
-
-def _certificate(reader: _Reader) -> CertificateInput:
-    source = reader.text("source", lambda t, w: names.one_of(t, CERTIFICATE_SOURCES, w), "kasmgen")
-    key_type = reader.text("keyType", lambda t, w: names.one_of(t, KEY_TYPES, w))
-    days = reader.get("days", int, 0)
-    if reader.value.get("days") is not None and not 1 <= days <= 36500:
-        raise reader.error("days", "must be 1 to 36500")
-    reader.done()
-    return CertificateInput(source, key_type or None, days or None)
-
-
-def _certificates(reader: _Reader) -> dict[str, CertificateInput]:
-    return {name: _certificate(reader.part(name)) for name in reader.value}
-
-
-def _flux(reader: _Reader) -> FluxInput:
-    default = FluxInput()
-    flux = FluxInput(
-        source=reader.text("source", names.dns_name, default.source),
-        url=reader.text("url", git_url),
-        branch=reader.text("branch", default=default.branch),
-        interval=reader.text("interval", names.duration, default.interval),
-        timeout=reader.text("timeout", names.duration, default.timeout),
-        decryption_secret=reader.text("decryptionSecret", names.dns_name, default.decryption_secret),
-    )
-    reader.done()
-    return flux
+def _reason(text: str, what: str) -> str:
+    if not text.strip():
+        raise InputError(f"{what}: is missing", hint="say why the rule does not fit this project")
+    return text.strip()
 
 
 def git_url(text: str, what: str) -> str:
@@ -247,109 +79,292 @@ def git_url(text: str, what: str) -> str:
     return text
 
 
+# --- the declaration ---------------------------------------------------------
+
+
+class ChartRef(Input, frozen=True, omit_defaults=False):
+    """Which chart: `source` is "builtin" or a path from the project's root; `digest` "sha256:<hex>"."""
+
+    source: Annotated[str, says("`builtin`, or the path of a directory or `.tgz`, from the project's root.")] = (
+        "builtin"
+    )
+    version: Annotated[str, says("Its version, as recorded by kasmgen.")] = ""
+    digest: Annotated[
+        str,
+        says(
+            "SHA-256 of its content, as recorded by kasmgen. A chart with another content is refused; "
+            "`render --accept-chart` records it.",
+            check=_digest,
+            pattern="sha256:[0-9a-f]{64}",
+        ),
+    ] = ""
+
+
+class CheckOff(Input, frozen=True):
+    """A rule of `kasmgen check` that the project does without, and why; in `environments` only, if any are named."""
+
+    rule: Annotated[str, says("Identifier of the rule, such as `KG502`.", check=_rule, pattern="KG[0-9]{3}")]
+    reason: Annotated[
+        str,
+        says(
+            "Why it does not fit this project.",
+            check=_reason,
+            pattern=r"[\s\S]*\S[\s\S]*",
+            missing="say why the rule does not fit this project",
+        ),
+    ]
+    environments: Annotated[
+        tuple[Annotated[str, says("", check=names.dns_label, minLength=1, pattern=_LABEL)], ...],
+        says("Only in these environments; in all, if none is named."),
+    ] = ()
+
+
+class Checks(Input, frozen=True):
+    """Settings of `kasmgen check`."""
+
+    off: Annotated[tuple[CheckOff, ...], says("Rules that this project does without.")] = ()
+
+
+class Project(Input, frozen=True):
+    """`kasmgen.yaml`."""
+
+    chart: Annotated[ChartRef, says("The Helm chart.")] = ChartRef()
+    release: Annotated[
+        str,
+        says(
+            "Name of the Helm release. Also the first part of the Flux objects' names: do not change it later.",
+            check=names.release_name,
+            pattern=_LABEL,
+            maxLength=53,
+        ),
+    ] = "kasm"
+    namespace: Annotated[
+        str,
+        says("Namespace of environments without one of their own.", check=names.dns_label, pattern=_LABEL),
+    ] = "kasm"
+    values: Annotated[Mapping[str, Any], says("Values of the chart that all environments share. Never a secret.")] = (
+        field(default_factory=dict)
+    )
+    checks: Annotated[Checks, says("Settings of `kasmgen check`.")] = Checks()
+
+
+class CertificateInput(Input, frozen=True):
+    """How one certificate is made; "" and None mean as documented by Kasm."""
+
+    source: Annotated[
+        str,
+        says(
+            "`kasmgen` makes and seals it; `existing`: something else puts the Secret into the cluster.",
+            check=_certificate_source,
+            enum=list(CERTIFICATE_SOURCES),
+        ),
+    ] = "kasmgen"
+    key_type: Annotated[
+        str,
+        says(
+            "Type of the private key; without it `rsa-4096` for ingress, `rsa-2048` for the others.",
+            check=_key_type,
+            enum=list(KEY_TYPES),
+        ),
+    ] = ""
+    days: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=36500)] | None,
+        says("Days of validity; without it 365 for ingress, 1825 for the others."),
+    ] = None
+
+
+class FluxInput(Input, frozen=True):
+    """What the Flux objects of an environment say; durations as Flux takes them."""
+
+    source: Annotated[
+        str,
+        says(
+            "Name of the GitRepository that Flux reads, in `flux-system`.",
+            check=names.dns_name,
+            pattern=_NAME,
+            maxLength=254,
+        ),
+    ] = "flux-system"
+    url: Annotated[
+        str,
+        says(
+            "Also write a GitRepository for this address. It is called `source`, or where that is not given "
+            "`<release>-<environment>`.",
+            check=git_url,
+            pattern=r"(https?|ssh)://\S+/\S+",
+            **{"not": {"pattern": "^(https?://[^/]*@|ssh://[^/@]*:[^/@]*@)"}},
+        ),
+    ] = ""
+    branch: Annotated[str, says("Branch of that GitRepository.")] = "main"
+    interval: Annotated[str, says("How often Flux corrects drift.", check=names.duration, pattern=_DURATION)] = "1h"
+    timeout: Annotated[
+        str, says("How long Flux waits for everything to be ready.", check=names.duration, pattern=_DURATION)
+    ] = "15m"
+    decryption_secret: Annotated[
+        str,
+        says("Secret in `flux-system` with the private age key.", check=names.dns_name, pattern=_NAME, maxLength=254),
+    ] = "sops-age"
+
+
+class Environment(Input, frozen=True):
+    """`overlays/<name>/environment.yaml`. Empty fields mean "as the project or the chart has it".
+
+    name: of the environment's directory; it does not stand in the file.
+    """
+
+    name: str
+    hostname: Annotated[
+        str,
+        says(
+            "Host name that people open in the browser. Unicode becomes punycode.",
+            check=names.hostname,
+            missing="every environment has a host name",
+            pattern=r"[^\s/:@_*]+\.?",
+            maxLength=1000,
+        ),
+    ]
+    alt_hostnames: Annotated[
+        tuple[
+            Annotated[str, says("", check=_alternate, minLength=1, maxLength=1000, pattern=r"(\*\.)?[^\s/:@_*]+")],
+            ...,
+        ],
+        says("More host names: Ingress rules and names in the certificate. The first label may be `*`."),
+    ] = ()
+    ingress_ip: Annotated[
+        str,
+        says("IP address to put into the ingress certificate.", check=names.address, pattern="[0-9A-Fa-f:. ]*"),
+    ] = field(default="", name="ingressIP")
+    namespace: Annotated[str, says("Namespace; without it the project's.", check=names.dns_label, pattern=_LABEL)] = ""
+    cluster_domain: Annotated[
+        str, says("DNS suffix of the cluster.", check=names.dns_name, pattern=_NAME, maxLength=254)
+    ] = "cluster.local"
+    size: Annotated[
+        str,
+        says("Replicas, resources and settings; without it as the chart has it.", check=_size, enum=list(SIZES)),
+    ] = ""
+    registry: Annotated[
+        str,
+        says("Name of the Secret with the registry's login.", check=names.dns_name, pattern=_NAME, maxLength=254),
+    ] = ""
+    certificates: Annotated[
+        Mapping[str, CertificateInput],
+        says(
+            "How certificates are made, by role (`ingress`, `proxy`, `rdp`, `db`) or, for a chart without a profile, "
+            "by the Secret's name. Counts when a certificate is made."
+        ),
+    ] = field(default_factory=dict)
+    flux: Annotated[FluxInput, says("What the Flux objects say.")] = FluxInput()
+    chart: Annotated[ChartRef | None, says("Another chart than the project's.")] = None
+    values: Annotated[
+        Mapping[str, Any],
+        says(
+            "Anything else that the chart accepts; wins over `values` of `kasmgen.yaml`. A value that a field above "
+            "sets may not say something else here."
+        ),
+    ] = field(default_factory=dict)
+
+    @property
+    def directory(self) -> str:
+        """The overlay's directory, from the project's root."""
+        return f"{OVERLAYS}/{self.name}"
+
+
+# --- reading -----------------------------------------------------------------
+
+
+def parse_project(text: str, source: str = PROJECT_FILE) -> Project:
+    """`kasmgen.yaml` as a Project. Raises InputError that names file and path."""
+    fields = _fields(text, "Project", source)
+    checks = fields.get("checks")
+    if isinstance(checks, dict):
+        # To YAML 1.1, which the inputs are read as, a plain `off` is the word for false.
+        fields["checks"] = {"off" if key == "false" else key: value for key, value in checks.items()}
+    return declaration.read(fields, Project, source, beside=_HEAD)
+
+
 def parse_environment(text: str, name: str, source: str = "") -> Environment:
     """`environment.yaml` of the environment `name`. Raises InputError that names file and path."""
-    reader = _document(text, "Environment", source or f"{OVERLAYS}/{name}/{ENVIRONMENT_FILE}")
-    environment = Environment(
-        name=name,
-        hostname=reader.text("hostname", names.hostname),
-        alt_hostnames=reader.texts("altHostnames", lambda t, w: names.hostname(t, w, wildcard=True)),
-        ingress_ip=reader.text("ingressIP", names.address),
-        namespace=reader.text("namespace", names.dns_label),
-        cluster_domain=reader.text("clusterDomain", names.dns_name, "cluster.local"),
-        size=reader.text("size", lambda t, w: names.one_of(t, SIZES, w)),
-        registry=reader.text("registry", names.dns_name),
-        certificates=_certificates(reader.part("certificates")),
-        flux=_flux(reader.part("flux")),
-        chart=_chart(reader.part("chart")) if reader.value.get("chart") is not None else None,
-        values=reader.get("values", dict, {}),
-    )
-    reader.known.append("chart")
-    reader.done()
-    if not environment.hostname:
-        raise reader.error("hostname", "is missing", "every environment has a host name")
-    return environment
+    source = source or f"{OVERLAYS}/{name}/{ENVIRONMENT_FILE}"
+    fields = _fields(text, "Environment", source)
+    return declaration.read(fields, Environment, source, beside=_HEAD, fixed={"name": name})
 
 
-# --- writing the two files for the first time ------------------------------
+_HEAD = ("apiVersion", "kind")
 
-_HEAD = """\
+
+def _fields(text: str, kind: str, source: str) -> dict[str, Yaml]:
+    """The one document of a file, without the two keys that say what it is."""
+    found = documents.load_all(text, source)
+    if not found:
+        raise InputError(f"{source}: the file is empty")
+    if len(found) > 1:
+        raise InputError(f"{source}: one YAML document is expected")
+    if found[0].duplicates:
+        raise InputError(f"{source}: {found[0].duplicates[0]}: the key stands there twice")
+    value = found[0].value
+    if not isinstance(value, dict):
+        raise InputError(f"{source}: a mapping is expected")
+    for key, must in zip(_HEAD, (API_VERSION, kind), strict=True):
+        if value.get(key) != must:
+            raise InputError(f"{source}: {key}: must be {must}")
+    return {key: item for key, item in value.items() if key not in _HEAD}
+
+
+# --- writing the two files for the first time --------------------------------
+
+_COMMENT = """\
 # yaml-language-server: $schema=https://kasmgen.dev/schemas/v1/{schema}.json
 # {comment}
 # `kasmgen render` brings base/, overlays/ and clusters/ in line with it.
 """
 
 
-def _write(schema: str, comment: str, pairs: Sequence[tuple[str, Any]]) -> str:
-    body = "".join(documents.dump({key: value}) for key, value in pairs if value not in ("", None, [], {}, ()))
-    return _HEAD.format(schema=schema, comment=comment) + body
-
-
-def _chart_value(ref: ChartRef) -> dict[str, str]:
-    return {k: v for k, v in (("source", ref.source), ("version", ref.version), ("digest", ref.digest)) if v}
-
-
 def project_text(project: Project) -> str:
-    """A new `kasmgen.yaml`."""
-    return _write(
-        "project",
-        "What all environments share; written by people.",
-        (
-            ("apiVersion", API_VERSION),
-            ("kind", "Project"),
-            ("chart", _chart_value(project.chart)),
-            ("release", project.release),
-            ("namespace", project.namespace),
-            ("values", dict(project.values)),
-            ("checks", {"off": list(map(_off_value, project.checks_off))} if project.checks_off else {}),
-        ),
-    )
-
-
-def _off_value(off: CheckOff) -> dict[str, Any]:
-    pairs = (("rule", off.rule), ("reason", off.reason), ("environments", list(off.environments)))
-    return {key: value for key, value in pairs if value}
+    """A new `kasmgen.yaml`. The release and its namespace are said even where they are as usual."""
+    said = {"release": project.release, "namespace": project.namespace}
+    fields = {"chart": None, **said, **declaration.written(project)}
+    return _text("Project", "What all environments share; written by people.", fields)
 
 
 def environment_text(environment: Environment) -> str:
     """A new `environment.yaml`; fields that are as their default are left out."""
-    default = Environment(environment.name, "")
-    flux, flux_default = environment.flux, default.flux
-    flux_pairs = {
-        "source": (flux.source, flux_default.source),
-        "url": (flux.url, ""),
-        "branch": (flux.branch, flux_default.branch),
-        "interval": (flux.interval, flux_default.interval),
-        "timeout": (flux.timeout, flux_default.timeout),
-        "decryptionSecret": (flux.decryption_secret, flux_default.decryption_secret),
+    fields = declaration.written(environment)
+    del fields["name"]
+    certificates = {role: how for role, how in fields.pop("certificates", {}).items() if how}
+    comment = f"What the environment {environment.name} has of its own; written by people."
+    return _text("Environment", comment, {**fields, "certificates": certificates})
+
+
+def _text(kind: str, comment: str, fields: Mapping[str, Yaml]) -> str:
+    head = {"apiVersion": API_VERSION, "kind": kind}
+    body = "".join(documents.dump({key: value}) for key, value in {**head, **fields}.items() if value)
+    return _COMMENT.format(schema=kind.lower(), comment=comment) + body
+
+
+# --- the schemas for editors -------------------------------------------------
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """ "project" and "environment" -> the JSON Schema of the file."""
+    return {
+        "project": _schema(Project, "Project", "kasmgen.yaml", "What all environments share."),
+        "environment": _schema(Environment, "Environment", "environment.yaml", "What one environment has of its own."),
     }
-    certificates = {
-        name: {
-            k: v
-            for k, v in (("source", c.source), ("keyType", c.key_type), ("days", c.days))
-            if v not in (None, "kasmgen")
-        }
-        for name, c in environment.certificates.items()
-    }
-    return _write(
-        "environment",
-        f"What the environment {environment.name} has of its own; written by people.",
-        (
-            ("apiVersion", API_VERSION),
-            ("kind", "Environment"),
-            ("hostname", environment.hostname),
-            ("altHostnames", list(environment.alt_hostnames)),
-            ("ingressIP", environment.ingress_ip),
-            ("namespace", environment.namespace),
-            (
-                "clusterDomain",
-                "" if environment.cluster_domain == default.cluster_domain else environment.cluster_domain,
-            ),
-            ("size", environment.size),
-            ("registry", environment.registry),
-            ("certificates", {k: v for k, v in certificates.items() if v}),
-            ("flux", {k: v for k, (v, standard) in flux_pairs.items() if v != standard}),
-            ("chart", _chart_value(environment.chart) if environment.chart else None),
-            ("values", dict(environment.values)),
-        ),
+
+
+def _schema(cls: type[Input], kind: str, title: str, description: str) -> dict[str, Any]:
+    body = declaration.schema(
+        cls,
+        beside={
+            "apiVersion": {"const": API_VERSION, "description": "Version of this file's format."},
+            "kind": {"const": kind, "description": "Kind of this file."},
+        },
+        fixed=("name",),
     )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://kasmgen.dev/schemas/v1/{kind.lower()}.json",
+        "title": title,
+        "description": description,
+        **body,
+    }

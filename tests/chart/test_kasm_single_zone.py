@@ -243,7 +243,7 @@ def test_the_chart_makes_no_secret_of_its_own() -> None:
 def test_a_field_and_a_value_that_say_different_things_are_a_conflict_that_names_both(
     values: dict[str, Any], name: str
 ) -> None:
-    environment = Environment(**{**PROD.__dict__, "values": values})
+    environment = PROD.replace(values=values)
     with pytest.raises(InputError, match=f"{name} is set twice") as caught:
         PROFILE.layer(PROJECT, environment, mappings.merge(upstream(), values))
     assert caught.value.hint.startswith("remove ")
@@ -251,7 +251,7 @@ def test_a_field_and_a_value_that_say_different_things_are_a_conflict_that_names
 
 def test_a_field_and_a_value_that_say_the_same_are_no_conflict() -> None:
     same = {"global": {"hostname": "kasm.example.com", "altHostnames": ["alt.example.com"]}}
-    environment = Environment(**{**PROD.__dict__, "values": same})
+    environment = PROD.replace(values=same)
     assert layered(environment, mappings.merge(upstream(), same))["global"]["hostname"] == "kasm.example.com"
 
 

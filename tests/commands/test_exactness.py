@@ -169,9 +169,7 @@ def test_a_chart_with_upstreams_defects_is_exact(run: render.RenderSession, envi
     values = json.loads(json.dumps(environment.values))
     for block in values.get("kasmApp", {}).get("servicesToDeploy", {}).values():
         block.pop("addHealthChecks", None)
-    from dataclasses import replace
-
-    prove(run, Project(chart=ChartRef(str(UPSTREAM_LIKE))), replace(environment, values=values))
+    prove(run, Project(chart=ChartRef(str(UPSTREAM_LIKE))), environment.replace(values=values))
 
 
 def test_every_patch_of_an_environment_has_an_effect(run: render.RenderSession) -> None:

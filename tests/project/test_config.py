@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from importlib import resources
 
 import pytest
@@ -13,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from kasmgen.errors import InputError
 from kasmgen.project import config
-from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
+from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Checks, Environment, FluxInput, Project
 from kasmgen.secrets import certificates
 from kasmgen.yaml import documents
 
@@ -49,7 +48,7 @@ def test_every_field_of_a_project_is_read() -> None:
         "checks: {off: [{rule: KG502, reason: ' why ', environments: [dev]}]}\n"
     )
     assert config.parse_project(text) == Project(
-        ChartRef("charts/x", "1.0.0", DIGEST), "r", "ns", {"a": 493}, (CheckOff("KG502", "why", ("dev",)),)
+        ChartRef("charts/x", "1.0.0", DIGEST), "r", "ns", {"a": 493}, Checks((CheckOff("KG502", "why", ("dev",)),))
     )
 
 
@@ -123,7 +122,7 @@ def test_an_unknown_key_names_file_path_and_the_nearest_known_key(more: str, pat
 def test_off_means_off_with_quotes_and_without() -> None:
     off = "[{rule: KG502, reason: x}]"
     texts = [f"checks:\n  {key}: {off}\n" for key in ("off", "'off'", '"off"')]
-    assert {config.parse_project(PROJECT + text).checks_off for text in texts} == {(CheckOff("KG502", "x"),)}
+    assert {config.parse_project(PROJECT + text).checks.off for text in texts} == {(CheckOff("KG502", "x"),)}
 
 
 def test_an_unknown_key_that_is_near_to_nothing_lists_the_known_ones() -> None:
@@ -240,7 +239,7 @@ CHARTS = st.builds(
 CERTIFICATES = st.builds(
     CertificateInput,
     st.sampled_from(config.CERTIFICATE_SOURCES),
-    st.one_of(st.none(), st.sampled_from(certificates.KEY_TYPES)),
+    st.sampled_from(["", *certificates.KEY_TYPES]),
     st.one_of(st.none(), st.integers(1, 36500)),
 ).filter(lambda found: found != CertificateInput())  # one that says nothing is not written
 FLUX = st.builds(
@@ -273,7 +272,7 @@ PROJECTS = st.builds(
     release=LABELS,
     namespace=LABELS,
     values=VALUES,
-    checks_off=st.lists(
+    checks=st.lists(
         st.builds(
             CheckOff,
             st.sampled_from(["KG101", "KG502"]),
@@ -281,7 +280,9 @@ PROJECTS = st.builds(
             st.lists(LABELS, max_size=2).map(tuple),
         ),
         max_size=2,
-    ).map(tuple),
+    )
+    .map(tuple)
+    .map(Checks),
 )
 
 
@@ -302,7 +303,7 @@ def test_a_written_project_reads_as_it_was_and_fits_its_schema(made: Project) ->
 
 
 def test_a_new_environment_says_only_what_is_not_a_default_and_points_to_its_schema() -> None:
-    made = Environment("prod", "kasm.example.com", flux=replace(FluxInput(), branch="x"))
+    made = Environment("prod", "kasm.example.com", flux=FluxInput().replace(branch="x"))
     assert config.environment_text(made) == (
         "# yaml-language-server: $schema=https://kasmgen.dev/schemas/v1/environment.json\n"
         "# What the environment prod has of its own; written by people.\n"

@@ -15,7 +15,7 @@ import pytest
 from kasmgen.errors import InputError
 from kasmgen.layout import annotations, marks
 from kasmgen.project import config
-from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Environment, FluxInput, Project
+from kasmgen.project.config import CertificateInput, ChartRef, CheckOff, Checks, Environment, FluxInput, Project
 from kasmgen.secrets import certificates
 from kasmgen.yaml import documents
 
@@ -121,7 +121,7 @@ FULL_PROJECT = Project(
     "kasm",
     "apps",
     {"ingress": {"className": "nginx"}},
-    (CheckOff("KG502", "the cluster has its own", ("prod",)),),
+    Checks((CheckOff("KG502", "the cluster has its own", ("prod",)),)),
 )
 FULL_ENVIRONMENT = Environment(
     "prod",
