@@ -75,9 +75,10 @@ def check(
     RepositoryError where there is no project, ToolError where a program is missing.
     """
     root = workspace.find_root(start)
-    repo = git.find(root)
-    if repo is None:
+    place = git.look(root)
+    if place is None:
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
+    repo, _ = place
     project = config.parse_project(workspace.read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
     library = _library(settings)
     tree = work_tree.look(repo, root, _keys() if settings.keys else None)
@@ -85,7 +86,7 @@ def check(
     found = list(work_tree.findings(tree))
     skipped: list[str] = []
     try:
-        space = workspace.load(root)
+        space = workspace.load(root, place)
     except KasmgenError as error:
         found += run(generated.RULES, generated.Generated(unreadable=(("", error),)))
         found += _without_builds(tree, settings)

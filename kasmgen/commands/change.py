@@ -104,34 +104,41 @@ def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
 
     @functools.cache
     def known() -> frozenset[str]:
-        head = git.head(workspace.repo)
-        return frozenset(Reader(workspace.repo).tree(head, workspace.prefix)) if head else frozenset()
+        if workspace.head is None:
+            return frozenset()
+        return frozenset(Reader(workspace.repo).tree(workspace.head, workspace.prefix))
 
     return lambda path: workspace.in_repo(path) in known()
 
 
-def recovered(repo: git.Repository | None, options: Options) -> None:
-    """Repair what a killed run left, before anything is read: what it half wrote must not be taken for inputs."""
-    if repo is not None and not repo.bare and not options.dry_run:
-        publish.recover(repo)
+def recovered(repo: git.Repository | None, options: Options) -> bool:
+    """Repair what a killed run left, before anything is read: what it half wrote must not be taken for inputs.
+
+    Whether there was anything, so that what is known of the repository is out of date.
+    """
+    return repo is not None and not repo.bare and not options.dry_run and bool(publish.recover(repo))
 
 
 def open_workspace(start: Path, options: Options) -> Workspace:
     """The project at or above `start`, ready to be changed. Raises RepositoryError where it must not be."""
-    recovered(git.find(workspaces.find_root(start)), options)
-    workspace = workspaces.load(start)
-    check(workspace.repo, options)
+    root = workspaces.find_root(start)
+    found = git.look(root)
+    if found and recovered(found[0], options):
+        found = git.look(root)
+    workspace = workspaces.load(start, found)
+    check(workspace.repo, options, found[1] if found else None)
     return workspace
 
 
-def check(repo: git.Repository, options: Options) -> None:
+def check(repo: git.Repository, options: Options, now: git.State | None = None) -> None:
     """Raise RepositoryError or InputError if the repository must not be changed now, or not as the options say.
 
+    now: what the repository is in the middle of, if that is known.
     A dry run is refused as the real one would be, but leaves to that one what a killed run has left.
     """
     if options.dry_run and publish.pending(repo):
         return
-    git.check_ready(repo, commit=options.commit, branch=options.branch)
+    git.check_ready(repo, commit=options.commit, branch=options.branch, now=now)
     if options.branch is not None:
         git.check_new_branch(repo, options.branch)
     if options.push:
@@ -153,7 +160,7 @@ def finish(plan: PlannedChange, options: Options, around: AbstractContextManager
     )
     if not plan.changes:
         return outcome
-    if plan.repo is not None and options.commit:
+    if plan.repo is not None and options.commit and options.dry_run:
         publish.check(plan.repo, plan.root, [*plan.changes.paths, *plan.also_commit])
     if plan.repo is None or options.dry_run:
         would = plan.would or f"would change {count(len(outcome.lines), 'file')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 from collections.abc import Callable, Sequence
@@ -48,6 +49,7 @@ class _Chooser:
 
     def __init__(self, commits: History, prefix: str) -> None:
         self._commits = commits
+        self._commit_of = functools.cache(commits.commit_of)
         self._prefix = prefix
 
     def choose(self, arguments: Sequence[str]) -> tuple[Snapshot, Snapshot, list[str]]:
@@ -56,13 +58,13 @@ class _Chooser:
             return *self._range(*found.groups()), list(arguments[1:])
         here = WorkTree(self._commits, bounds=BOUNDS)
         rest = list(arguments)
-        if not rest or rest[0] in self._environments(here) or not self._commits.commit_of(rest[0]):
+        if not rest or rest[0] in self._environments(here) or not self._commit_of(rest[0]):
             return self._default(), here, rest
         if rest[0] in self._environments_of_default():
             return self._default(), here, rest
         old = self._revision(rest.pop(0))
         known = {*self._environments(here), *self._environments(old)}
-        if rest and rest[0] not in known and self._commits.commit_of(rest[0]):
+        if rest and rest[0] not in known and self._commit_of(rest[0]):
             return old, self._revision(rest.pop(0)), rest
         return old, here, rest
 
@@ -76,7 +78,7 @@ class _Chooser:
         return self._at(commit, f"{commit[:12]} (where {head or 'HEAD'} left {base or 'HEAD'})"), new
 
     def _revision(self, text: str) -> Commit:
-        commit = self._commits.commit_of(text)
+        commit = self._commit_of(text)
         if commit is None:
             raise InputError(f"'{text}' is no revision", hint="name a branch, a tag or a commit")
         return self._at(commit, text if commit.startswith(text) else f"{text} ({commit[:12]})")

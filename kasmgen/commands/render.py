@@ -20,7 +20,7 @@ from kasmgen.programs.session import Programs
 from kasmgen.project.config import ChartRef
 from kasmgen.project.workspace import Workspace, load, read_text
 from kasmgen.quantities import count
-from kasmgen.repository import git, publish
+from kasmgen.repository import publish
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.publish import FileChanges
 from kasmgen.yaml import roundtrip
@@ -148,10 +148,10 @@ def _orphans(workspace: Workspace) -> list[str]:
 
 def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collection[str]) -> None:
     """Refuse a commit that would not build because people's files that an overlay names are not in it."""
-    head = git.head(workspace.repo)
-    held = set(Reader(workspace.repo).tree(head)) if head else set()
+    reader = Reader(workspace.repo)
+    held = set(reader.tree(workspace.head)) if workspace.head else set()
     held |= {workspace.in_repo(path) for path in ours}
-    files = frozenset(Reader(workspace.repo).files())
+    files = frozenset(reader.files())
     for name in names:
         directory = workspace.in_repo(f"{paths.OVERLAYS}/{name}")
         text = workspace.environments[name].kustomization or ""

@@ -38,10 +38,12 @@ class EnvironmentFiles:
 class Workspace:
     """A project: where it stands and what its inputs say.
 
-    root: the project's directory. prefix: that directory from the Git root ("" if it is the root).
+    head: the last commit when it was read, None if there is none. root: the project's directory.
+    prefix: that directory from the Git root ("" if it is the root).
     """
 
     repo: git.Repository
+    head: str | None
     root: Path
     prefix: str
     project: Project
@@ -102,16 +104,21 @@ def find_root(start: Path) -> Path:
     )
 
 
-def load(start: Path) -> Workspace:
-    """The project at or above `start`. Raises InputError or RepositoryError that say what is wrong where."""
+def load(start: Path, found: tuple[git.Repository, git.State] | None = None) -> Workspace:
+    """The project at or above `start`. found: its repository, if it was looked at already.
+
+    Raises InputError or RepositoryError that say what is wrong where.
+    """
     root = find_root(start)
-    repo = git.find(root)
-    if repo is None:
+    found = found or git.look(root)
+    if found is None:
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
+    repo, now = found
     project = config.parse_project(read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
     relative = git.toplevel_relative(repo, root)
     return Workspace(
         repo=repo,
+        head=now.head,
         root=root,
         prefix="" if relative == "." else relative,
         project=project,

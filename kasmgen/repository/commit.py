@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kasmgen.errors import RepositoryError
@@ -24,38 +25,57 @@ OWN = "kasmgen"
 
 _SCRATCH = "commit-"
 
+_MOST_ARGUMENTS = 200
+"""More paths than this go to git by its standard input: a command line is finite."""
 
-def commit_only(repo: git.Repository, paths: Sequence[str], message: str) -> str | None:
+
+@dataclass(frozen=True)
+class Made:
+    """A commit. id, tree and parent: object ids; parent: "" for a first commit, all of them for a merge.
+
+    changes: path -> "mode object" in the parent and in the commit, "" where there was or is no such file.
+    """
+
+    id: str
+    tree: str
+    parent: str
+    changes: Mapping[str, tuple[str, str]] = field(repr=False)
+
+
+def commit_only(
+    repo: git.Repository, paths: Sequence[str], message: str, standing: git.Standing | None = None
+) -> Made | None:
     """Commit these paths as they are in the work tree (added, changed, deleted), and nothing else.
 
     The commit is made from an index of its own, so that what people have staged
     elsewhere is neither committed nor lost; afterwards their index has the committed
     paths and is otherwise as it was. Returns the commit, or None if HEAD already
-    holds exactly this. Hooks and signing apply.
+    holds exactly this. Hooks and signing apply. standing: as it has just been read; a commit
+    of somebody else since then is noticed, and so is what they staged.
     Raises RepositoryError with what git said if a hook, the signature or git itself
     refuses; work tree (as to `paths`) and index are then as before.
     """
-    git.check_not_ignored(repo, [path for path in paths if _is_there(repo.root / path)])
-    before, staged = git.head(repo), git.index_entries(repo)
+    standing = standing or git.standing(repo)
+    before, staged = standing.state.head, standing.index
     with _scratch(repo) as scratch:
         index = scratch / "index"
-        _fill_index(repo, index, before, paths)
-        if not _differs(repo, index, before):
+        if not _fill_index(repo, index, before, paths):
             return None
         contents = {path: _content(repo.root / path) for path in paths}
         try:
-            after = _commit(repo, index, before, message)
+            made = _commit(repo, index, before, message)
         except BaseException:
             _put_back(repo, contents)
             raise
     try:
-        adopt(repo, before, after, {path: staged.get(path, "") for path in paths})
+        follow = made.changes if made.parent == (before or "") else changes(repo, before, made.id)
+        adopt(repo, made.id, follow, {path: staged.get(path, "") for path in paths})
     except RepositoryError as error:
         raise RepositoryError(
-            f"committed as {after}, but the index could not follow: {error.message}",
+            f"committed as {made.id}, but the index could not follow: {error.message}",
             hint="the next kasmgen command brings it up to date",
         ) from None
-    return after
+    return made
 
 
 @contextmanager
@@ -69,70 +89,97 @@ def _scratch(repo: git.Repository) -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _commit(repo: git.Repository, index: Path, before: str | None, message: str) -> str:
+def _commit(repo: git.Repository, index: Path, before: str | None, message: str) -> Made:
     # The shell leaves the number of the process that git becomes: if kasmgen is killed
     # while a hook runs, the next run must know that git is still at work.
     become = ("sh", "-c", 'echo $$ >"$0" && exec "$@"', str(index.parent / "pid"))
-    command = ("git", "-C", str(repo.root), "commit", "-q", "-F", "-")
+    command = ("git", *git.ONLY_KNOWN, "-C", str(repo.root), "commit", "-q", "-F", "-")
     environment = git.environment({"GIT_INDEX_FILE": str(index)})
     done = process.run(*become, *command, stdin=message.encode(), env=environment, ok=git.ANY, timeout=git.HOOK_SECONDS)
-    after = git.head(repo)
-    if after is None or after == before or (done.code and not _is_ours(repo, index, before, after)):
+    made = _head(repo)
+    if made is None or made.id == before or (done.code and not _is_ours(repo, index, before, made)):
+        git.check_identity(repo)
         said = git.complaint(done)
         raise RepositoryError(
             f"git refused the commit: {said}",
             hint=git.room(said, "correct what it says (hooks, signing, identity) and run the command again"),
         )
-    _check_parent(repo, index, before, after)
-    return after
+    _check_parent(repo, index, before, made)
+    return made
 
 
-def _facts(repo: git.Repository, commit: str) -> tuple[str, str]:
-    """Tree and parents of `commit`."""
-    done = git.run(repo.root, "log", "-1", "--format=%T %P", "--no-show-signature", commit)
-    tree, _, parents = git.line_of(done).partition(" ")
-    return tree, parents
+def _head(repo: git.Repository) -> Made | None:
+    """The commit that HEAD is at, None on an unborn branch."""
+    options = ("--always", "--root", "-r", "-z", "--no-renames", "--format=%H %T %P")
+    done = git.run(repo.root, "diff-tree", *options, "HEAD", ok=(0, 128))
+    if done.code:
+        return None
+    facts, _, changes = done.stdout.partition(b"\0")
+    commit, tree, parent = facts.decode().split(" ", 2)
+    return Made(commit, tree, parent, _parsed(changes.removeprefix(b"\n")))
 
 
-def _is_ours(repo: git.Repository, index: Path, before: str | None, after: str) -> bool:
-    """Whether `after` is what a git that was ended too early has made of `index` (as its hooks left it)."""
-    made = git.run(repo.root, "write-tree", ok=git.ANY, extra={"GIT_INDEX_FILE": str(index)})
-    return made.code == 0 and _facts(repo, after) == (git.line_of(made), before or "")
+def _is_ours(repo: git.Repository, index: Path, before: str | None, made: Made) -> bool:
+    """Whether a commit is what a git that was ended too early has made of `index` (as its hooks left it)."""
+    tree = git.run(repo.root, "write-tree", ok=git.ANY, extra={"GIT_INDEX_FILE": str(index)})
+    return tree.code == 0 and (made.tree, made.parent) == (git.line_of(tree), before or "")
 
 
-def _check_parent(repo: git.Repository, index: Path, before: str | None, after: str) -> None:
+def _check_parent(repo: git.Repository, index: Path, before: str | None, made: Made) -> None:
     """Take a commit back whose parent came in while it was made: it would undo that one's changes."""
-    _, parent = _facts(repo, after)
-    if parent and parent != before and _is_ours(repo, index, parent, after):
-        git.run(repo.root, "update-ref", "-m", "kasmgen: take back", "HEAD", parent, after)
+    if made.parent and made.parent != before and _is_ours(repo, index, made.parent, made):
+        git.run(repo.root, "update-ref", "-m", "kasmgen: take back", "HEAD", made.parent, made.id)
         raise RepositoryError("somebody else committed at the same moment", hint="run the command again")
 
 
-def _fill_index(repo: git.Repository, index: Path, commit: str | None, paths: Sequence[str]) -> None:
-    """An index that holds `commit` and, of the work tree, `paths`."""
+def _fill_index(repo: git.Repository, index: Path, commit: str | None, paths: Sequence[str]) -> bool:
+    """Make an index that holds `commit` and, of the work tree, `paths`; whether that is another tree than the commit's.
+
+    A copy of the user's index is it where they have staged nothing else, and spares git to read all files again.
+    """
+    if commit is not None and _copy_index(repo, index) and _stage(repo, index, paths, ok=git.ANY):
+        differing = _differing(repo, index, commit)
+        if differing.issubset(paths):
+            return bool(differing)
     extra = {"GIT_INDEX_FILE": str(index)}
     if commit is None:
         git.run(repo.root, "read-tree", "--empty", extra=extra)
-    else:
-        # What the copy knows about the files on disk spares git to read them all again.
-        present = repo.git_dir / "index"
-        if present.exists():
-            # With its time: a file that is as old as the index may have changed since, and git looks into it.
-            shutil.copy2(present, index)
-        git.run(repo.root, "read-tree", "--reset", commit, extra=extra)
+        _stage(repo, index, paths)
+        return bool(git.run(repo.root, "ls-files", "-z", extra=extra).stdout)
+    _copy_index(repo, index)
+    git.run(repo.root, "read-tree", "--reset", commit, extra=extra)
+    _stage(repo, index, paths)
+    return bool(_differing(repo, index, commit))
+
+
+def _copy_index(repo: git.Repository, index: Path) -> bool:
+    """Copy the user's index, if there is one, over `index`."""
+    present = repo.git_dir / "index"
+    if not present.exists():
+        return False
+    # With its time: a file that is as old as the index may have changed since, and git looks into it.
+    shutil.copy2(present, index)
+    return True
+
+
+def _stage(repo: git.Repository, index: Path, paths: Sequence[str], ok: Sequence[int] = (0,)) -> bool:
+    """Bring `paths` in the index to what the work tree has; whether git did so."""
     here = {path: _is_there(repo.root / path) for path in paths}
     # Removed first: on a disk that ignores case an old spelling may be the new file.
     for there, option in ((False, "--force-remove"), (True, "--add")):
         stdin = git.nul(path for path in paths if here[path] is there)
-        if stdin:
-            git.run(repo.root, "update-index", option, "-z", "--stdin", stdin=stdin, extra=extra)
+        extra = {"GIT_INDEX_FILE": str(index)}
+        if stdin and git.run(repo.root, "update-index", option, "-z", "--stdin", stdin=stdin, extra=extra, ok=ok).code:
+            return False
+    return True
 
 
-def _differs(repo: git.Repository, index: Path, commit: str | None) -> bool:
-    extra = {"GIT_INDEX_FILE": str(index)}
-    if commit is None:
-        return bool(git.run(repo.root, "ls-files", "-z", extra=extra).stdout)
-    return git.run(repo.root, "diff-index", "--cached", "--quiet", commit, extra=extra, ok=(0, 1)).code == 1
+def _differing(repo: git.Repository, index: Path, commit: str) -> set[str]:
+    """Paths of which the index has something else than `commit`."""
+    options = ("--cached", "--name-only", "-z", "--no-renames", "--ignore-submodules=none")
+    return set(
+        git.parts(git.run(repo.root, "diff-index", *options, commit, extra={"GIT_INDEX_FILE": str(index)}).stdout)
+    )
 
 
 def _is_there(path: Path) -> bool:
@@ -160,38 +207,51 @@ def _put_back(repo: git.Repository, contents: Mapping[str, bytes | None]) -> Non
         files.write(place, content, files.mode_of(place))
 
 
-def adopt(repo: git.Repository, before: str | None, after: str, known: Mapping[str, str]) -> None:
-    """Bring the user's index from the commit `before` to `after`, where nobody has staged anything else.
+def adopt(repo: git.Repository, after: str, changes: Mapping[str, tuple[str, str]], known: Mapping[str, str]) -> None:
+    """Bring the user's index to the commit `after`, where nobody has staged anything else.
 
-    known: path -> "mode object" that the index had of the paths that were to be committed,
-    "" for none; there it may have been anything. Other paths that changed, such as those
-    that a hook added, follow if the index has of them what `before` had.
+    changes: path -> "mode object" that the index should have of it so far, and that it gets, "" for none.
+    known: the same for the paths that were to be committed, as the index had them; there it may have been
+    anything. Other paths that changed, such as those that a hook added, follow if the index has of them what it
+    should.
     Raises RepositoryError if another program holds the index for too long.
     """
-    changed = _changes(repo, before, after)
-    nothing = "0 " + "0" * len(after)
     with _index_lock(repo) as fresh:
         present = git.index_entries(repo)
         stale = {
             path: new
-            for path, (old, new) in changed.items()
+            for path, (old, new) in changes.items()
             if present.get(path, "") == known.get(path, old) and present.get(path, "") != new
         }
-        # Deletions first: a file may have become a directory.
-        lines = [f"{entry or nothing}\t{path}" for path, entry in sorted(stale.items(), key=lambda i: i[1] != "")]
         extra = {"GIT_INDEX_FILE": str(fresh)}
-        git.run(repo.root, "update-index", "--replace", "-z", "--index-info", stdin=git.nul(lines), extra=extra)
-        # Without this, diff-files and its kind would call every committed file changed.
-        git.run(repo.root, "update-index", "-q", "--refresh", extra=extra, ok=(0, 1))
+        arguments = [word for path, entry in stale.items() for word in ("--cacheinfo", _comma(entry, path))]
+        if len(stale) > _MOST_ARGUMENTS or "" in stale.values():
+            nothing = "0 " + "0" * len(after)
+            # Deletions first: a file may have become a directory.
+            lines = [f"{entry or nothing}\t{path}" for path, entry in sorted(stale.items(), key=lambda i: i[1] != "")]
+            git.run(repo.root, "update-index", "--replace", "-z", "--index-info", stdin=git.nul(lines), extra=extra)
+            arguments = []
+        # Without the refresh, diff-files and its kind would call every committed file changed.
+        command = ("update-index", "--add", "--replace", *arguments, "-q", "--refresh")
+        git.run(repo.root, *command, extra=extra, ok=(0, 1))
 
 
-def _changes(repo: git.Repository, before: str | None, after: str) -> dict[str, tuple[str, str]]:
+def _comma(entry: str, path: str) -> str:
+    return ",".join((*entry.split(" "), path))
+
+
+def changes(repo: git.Repository, before: str | None, after: str) -> dict[str, tuple[str, str]]:
     """Path -> "mode object" before and after, "" where there was or is no such file."""
     if before is None:
         done = git.run(repo.root, "ls-tree", "-r", "-z", after)
         rows = (entry.partition("\t") for entry in git.parts(done.stdout))
         return {path: ("", " ".join(facts.split(" ")[::2])) for facts, _, path in rows}
-    fields = git.parts(git.run(repo.root, "diff-tree", "-r", "-z", "--no-renames", before, after).stdout)
+    return _parsed(git.run(repo.root, "diff-tree", "-r", "-z", "--no-renames", before, after).stdout)
+
+
+def _parsed(output: bytes) -> dict[str, tuple[str, str]]:
+    """The same from what `diff-tree -r -z` printed."""
+    fields = git.parts(output)
     out: dict[str, tuple[str, str]] = {}
     for facts, path in zip(fields[::2], fields[1::2], strict=True):
         old_mode, new_mode, old, new, status = facts.removeprefix(":").split(" ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -149,26 +150,46 @@ def version() -> str:
 
 
 def find(start: Path) -> Repository | None:
-    """The repository that `start` (which may not exist yet) is in, or None.
+    """The repository that `start` (which may not exist yet) is in, or None. Raises as `look` does."""
+    found = look(start)
+    return found[0] if found else None
+
+
+_WHERE = ("--is-bare-repository", "--is-inside-work-tree", "--absolute-git-dir", "--show-toplevel")
+# Last: where there is no commit yet, git reads nothing that stands behind.
+_AT = ("--revs-only", "HEAD^{commit}", "--symbolic-full-name", "HEAD")
+_ID = re.compile("[0-9a-f]{40,64}")
+
+
+def look(start: Path) -> tuple[Repository, State] | None:
+    """The repository that `start` (which may not exist yet) is in and what it is in the middle of, or None.
 
     Raises RepositoryError if git refuses the repository: another owner's, a
     broken one, the inside of a git dir. ToolError if git is missing.
     """
     place = _existing(start)
-    asked = ("rev-parse", "--is-bare-repository", "--is-inside-work-tree", "--absolute-git-dir")
-    done = run(place, *asked, ok=ANY)
-    if done.code:
+    done = run(place, "rev-parse", *_WHERE, *_AT, ok=ANY)
+    lines = line_of(done).split("\n")
+    if len(lines) < 3:
         _check_absent(place, done)
         return None
-    bare, inside, directory = line_of(done).split("\n", 2)
-    git_dir = Path(directory).resolve()
+    bare, inside = lines[:2]
+    born = len(lines) == 6 and _ID.fullmatch(lines[4])
+    # More lines are those of a path with a line break in its name.
+    git_dir = Path(lines[2]).resolve() if born or len(lines) in (3, 4) else _path(place, "--absolute-git-dir")
     if bare == "true":
-        return Repository(git_dir, git_dir, bare=True)
+        repo = Repository(git_dir, git_dir, bare=True)
+        return repo, state(repo)
     if inside != "true":
         raise RepositoryError(
             f"{place} is inside a git directory and not in a work tree", hint="go to the work tree, or pass -C DIR"
         )
-    return Repository(Path(line_of(run(place, "rev-parse", "--show-toplevel"))).resolve(), git_dir)
+    repo = Repository(Path(lines[3]).resolve() if born or len(lines) == 4 else _path(place, "--show-toplevel"), git_dir)
+    return repo, _state(repo, lines[4:]) if born else state(repo)
+
+
+def _path(place: Path, option: str) -> Path:
+    return Path(line_of(run(place, "rev-parse", option))).resolve()
 
 
 def _existing(start: Path) -> Path:
@@ -254,14 +275,17 @@ _OPERATIONS = (
 
 def state(repo: Repository) -> State:
     """What the repository is in the middle of."""
+    return _state(repo, line_of(run(repo.root, "rev-parse", *_AT, ok=ANY)).split("\n"))
+
+
+def _state(repo: Repository, at: Sequence[str]) -> State:
+    """The same from what git said to `_AT`."""
     begun = (what for name, what in _OPERATIONS if (repo.git_dir / name).exists())
+    if len(at) == 2:
+        on = None if at[1] == "HEAD" else at[1].removeprefix("refs/heads/")
+        return State(on, at[0], next(begun, ""), repo.bare)
+    # There is no commit yet, or a branch is called HEAD.
     return State(branch(repo), head(repo), next(begun, ""), repo.bare)
-
-
-def changed_files(repo: Repository, commit: str) -> int:
-    """How many files `commit` adds, changes or deletes."""
-    done = run(repo.root, "diff-tree", "--root", "--no-commit-id", "--no-renames", "--name-only", "-r", "-z", commit)
-    return len(parts(done.stdout))
 
 
 def dirty(repo: Repository, paths: Iterable[str]) -> set[str]:
@@ -282,34 +306,69 @@ def configure(repo: Repository, key: str, value: str) -> None:
     run(repo.root, "config", "--local", key, value)
 
 
-def index_entries(repo: Repository, under: str = ".") -> dict[str, str]:
-    """Path -> "mode object" of what is in the index at or under `under` (unmerged paths excepted)."""
-    done = run(repo.root, "ls-files", "-s", "-z", "--", f":(top,literal){'' if under == '.' else under}")
-    out: dict[str, str] = {}
-    for entry in parts(done.stdout):
-        facts, _, path = entry.partition("\t")
-        mode, blob, stage = facts.split(" ")
-        if stage == "0":
-            out[path] = f"{mode} {blob}"
-    return out
+def index_entries(repo: Repository) -> dict[str, str]:
+    """Path -> "mode object" of what is in the index (unmerged paths excepted)."""
+    return {path: entry for path, entry, stage in _index(repo) if stage == "0"}
+
+
+def _index(repo: Repository) -> Iterator[tuple[str, str, str]]:
+    """(path, "mode object", stage) of each entry."""
+    for line in parts(run(repo.root, "ls-files", "-s", "-z").stdout):
+        facts, _, path = line.partition("\t")
+        entry, _, stage = facts.rpartition(" ")
+        yield path, entry, stage
 
 
 # --- is it ready? --------------------------------------------------------
 
 
-def check_ready(repo: Repository, *, commit: bool, branch: str | None = None) -> None:
+def check_ready(repo: Repository, *, commit: bool, branch: str | None = None, now: State | None = None) -> None:
     """Return if kasmgen may write here, and commit if `commit`; on a new branch `branch` if that is given.
 
-    Raises RepositoryError that says what is in the way and the next step.
+    now: what `look` has just found, if it was asked. Raises RepositoryError that says what is in the way and the
+    next step.
     """
+    check_writable(repo)
+    if not commit:
+        return
+    _check_state(repo, now or state(repo), branch)
+    _check_merged(entry.partition("\t")[2] for entry in parts(run(repo.root, "ls-files", "-u", "-z").stdout))
+    check_identity(repo)
+    wait_for_index(repo)
+
+
+def check_writable(repo: Repository) -> None:
+    """Raise RepositoryError if there is no work tree, or if it or the git dir may not be written to."""
     if repo.bare:
         raise RepositoryError(f"{repo.root} is a bare repository, it has no files", hint="work in a clone of it")
     for directory in (repo.root, repo.git_dir):
         if not os.access(directory, os.W_OK | os.X_OK):
             raise RepositoryError(f"{directory} may not be written to", hint="correct its permissions or its mount")
-    if not commit:
-        return
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a commit is about to change. index: path -> "mode object"."""
+
+    state: State
+    index: Mapping[str, str]
+
+
+def standing(repo: Repository, branch: str | None = None) -> Standing:
+    """State and index, read anew for a commit, on a new branch `branch` if that is given.
+
+    Raises RepositoryError as `check_ready` does; but for who commits, which git looks at itself (see `commit`).
+    """
+    check_writable(repo)
     now = state(repo)
+    _check_state(repo, now, branch)
+    wait_for_index(repo)
+    entries = list(_index(repo))
+    _check_merged(path for path, _, stage in entries if stage != "0")
+    return Standing(now, {path: entry for path, entry, _ in entries})
+
+
+def _check_state(repo: Repository, now: State, branch: str | None) -> None:
     if now.operation:
         raise RepositoryError(
             f"a {now.operation} is in progress in {repo.root}", hint=_way_out(now.operation) + ", or use --no-commit"
@@ -319,9 +378,6 @@ def check_ready(repo: Repository, *, commit: bool, branch: str | None = None) ->
             "HEAD is detached: a commit would be on no branch",
             hint="--branch NAME makes a branch for it, --no-commit writes the files only",
         )
-    _check_unmerged(repo)
-    _check_identity(repo)
-    wait_for_index(repo)
 
 
 def _way_out(operation: str) -> str:
@@ -330,24 +386,39 @@ def _way_out(operation: str) -> str:
     return f"end it with `git {operation} --continue` or `git {operation} --abort`"
 
 
-def _check_unmerged(repo: Repository) -> None:
-    entries = parts(run(repo.root, "ls-files", "-u", "-z").stdout)
-    unmerged = sorted({entry.partition("\t")[2] for entry in entries})
+def _check_merged(paths: Iterable[str]) -> None:
+    unmerged = sorted(set(paths))
     if unmerged:
         raise RepositoryError(
             f"there are unmerged paths: {_few(unmerged)}", hint="resolve them and `git add` them, or use --no-commit"
         )
 
 
-def _check_identity(repo: Repository) -> None:
-    # Without useConfigOnly git makes an address up from the login and host name.
+ONLY_KNOWN = ("-c", "user.useConfigOnly=true")
+"""Options of git without which it makes an address up from the login and host name."""
+
+
+def check_identity(repo: Repository) -> None:
+    """Raise RepositoryError if git does not know who commits."""
+    if _is_configured(repo):
+        return
     for who in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
-        done = run(repo.root, "-c", "user.useConfigOnly=true", "var", who, ok=(0, 128))
+        done = run(repo.root, *ONLY_KNOWN, "var", who, ok=(0, 128))
         if done.code:
             raise RepositoryError(
                 "git does not know who you are, and a commit needs a name and an address",
                 hint="git config --global user.name 'YOUR NAME' && git config --global user.email YOU@EXAMPLE.ORG",
             )
+
+
+def _is_configured(repo: Repository) -> bool:
+    """Whether name and address are where people have them: one process, where asking git for both roles takes two."""
+    if any(name.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_")) for name in os.environ):
+        return False
+    asked = run(repo.root, "config", "-z", "--get-regexp", "^user\\.(name|email)$", ok=(0, 1))
+    # Of several values the last one counts. Signs alone are no name to git.
+    values = dict(pair.partition("\n")[::2] for pair in parts(asked.stdout))
+    return all(any(map(str.isalnum, values.get(key, ""))) for key in ("user.name", "user.email"))
 
 
 def check_not_ignored(repo: Repository, paths: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from kasmgen.repository import commit as repository_commit
 from kasmgen.repository import files as repository_files
 from kasmgen.repository import git, signals
 from kasmgen.repository import journal as journals
+from kasmgen.repository.commit import Made
 from kasmgen.repository.journal import Journal, JournalEntry, digest
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.signals import Interrupt
@@ -208,16 +209,14 @@ def publish(wanted: Publication) -> Published:
     repo, commit = wanted.repo, wanted.commit
     if not wanted.paths:
         return Published(None, wanted.changes)
-    git.check_ready(repo, commit=False)
+    git.check_writable(repo)
     with signals.deferred(lambda: repository_commit.working(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
-        # Not before: the lock of a killed run would look like a git at work.
-        git.check_ready(repo, commit=commit is not None, branch=commit.branch if commit else None)
         made = _publish(wanted, interrupt)
     if commit and commit.push and made:
         git.push(repo)
-    return Published(made, wanted.changes, git.changed_files(repo, made) if made else 0)
+    return Published(made.id if made else None, wanted.changes, len(made.changes) if made else 0)
 
 
 def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
@@ -226,22 +225,23 @@ def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
     git.check_not_ignored(repo, [_in_repo(prefix, path) for path in paths])
 
 
-def _publish(wanted: Publication, interrupt: Interrupt) -> str | None:
+def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
     repo, root, changes, commit = wanted.repo, wanted.root, wanted.changes, wanted.commit
     prefix = git.toplevel_relative(repo, root)
     in_repo = [_in_repo(prefix, path) for path in wanted.paths]
+    # Not before the recovery: the lock of a killed run would look like a git at work.
+    standing = git.standing(repo, commit.branch) if commit else git.Standing(git.state(repo), {})
     entries = tuple(_entry(root, prefix, path, changes) for path in wanted.paths)
     if commit:
-        _check_commit(repo, commit, in_repo)
-    index = git.index_entries(repo, prefix) if commit else {}
+        _check_commit(repo, commit, in_repo, standing.state)
     journal = Journal(
-        head=git.head(repo),
-        branch=git.branch(repo),
+        head=standing.state.head,
+        branch=standing.state.branch,
         new_branch=commit.branch if commit else None,
         commits=commit is not None,
         entries=entries,
         made=_missing_directories(repo.root, root, changes.writes),
-        index={path: index[path] for path in in_repo if path in index},
+        index={path: standing.index[path] for path in in_repo if path in standing.index},
     )
     _begin(repo, journal)
     try:
@@ -249,7 +249,7 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> str | None:
         if commit and commit.branch is not None:
             git.switch_new_branch(repo, commit.branch)
         _apply(repo.root, root, changes, journal, interrupt)
-        made = repository_commit.commit_only(repo, in_repo, commit.message) if commit else None
+        made = repository_commit.commit_only(repo, in_repo, commit.message, standing) if commit else None
     except BaseException as error:
         _undo(repo, journal)
         raise _fitting(error) from error
@@ -257,13 +257,13 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> str | None:
     return made
 
 
-def _check_commit(repo: git.Repository, commit: NewCommit, paths: Sequence[str]) -> None:
+def _check_commit(repo: git.Repository, commit: NewCommit, paths: Sequence[str], now: git.State) -> None:
     """Raise RepositoryError or InputError, before anything is written, if git would refuse the commit or the push."""
     git.check_not_ignored(repo, paths)
     if commit.branch is not None:
         git.check_new_branch(repo, commit.branch)
     if commit.push:
-        git.destination(repo, commit.branch or git.branch(repo) or "")
+        git.destination(repo, commit.branch or now.branch or "")
 
 
 def _in_repo(prefix: str, path: str) -> str:
@@ -394,7 +394,7 @@ def _settle(repo: git.Repository, journal: Journal) -> _Settled:
     landed = _landed(repo, journal, now)
     if now is not None and landed and journal.commits:
         known = {entry.path: journal.index.get(entry.path, "") for entry in journal.entries}
-        repository_commit.adopt(repo, journal.head, now, known)
+        repository_commit.adopt(repo, now, repository_commit.changes(repo, journal.head, now), known)
     back, left = _roll_back(repo.root, [entry for entry in journal.entries if entry.path not in landed])
     for directory in reversed(journal.made):
         repository_files.remove_empty(repo.root / directory)

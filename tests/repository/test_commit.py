@@ -23,6 +23,12 @@ pytestmark = [pytest.mark.tool, pytest.mark.usefixtures("home")]
 # --- committing ----------------------------------------------------------
 
 
+def commit_only(clone: Clone, paths: list[str], message: str) -> str | None:
+    """The id of the commit, if one was made."""
+    made = commit.commit_only(clone.repo, paths, message)
+    return made.id if made else None
+
+
 def test_exactly_the_paths_are_committed_and_the_work_of_people_stays(clone: Clone) -> None:
     clone.commit(dict.fromkeys(("staged", "edited", "both", "removed", "ours/changed", "ours/gone"), "1\n"))
     clone.write("staged", "2\n")
@@ -42,7 +48,7 @@ def test_exactly_the_paths_are_committed_and_the_work_of_people_stays(clone: Clo
     clone.write("ours/new file", "1\n")
     (clone.root / "ours/gone").unlink()
     paths = ["ours/changed", "ours/new file", "ours/gone"]
-    made = commit.commit_only(clone.repo, paths, "Do it\n\nChart: x 1\n")
+    made = commit_only(clone, paths, "Do it\n\nChart: x 1\n")
 
     assert made == clone.head
     assert clone.committed() == {"ours/changed": "M", "ours/new file": "A", "ours/gone": "D"}
@@ -61,7 +67,7 @@ def test_the_first_commit_of_a_repository(tmp_path: Path) -> None:
     clone.write("ours", "1\n")
     clone.write("theirs", "1\n")
     clone.git("add", "theirs")
-    made = commit.commit_only(clone.repo, ["ours"], "First")
+    made = commit_only(clone, ["ours"], "First")
     assert made == clone.head
     assert clone.committed() == {"ours": "A"}
     assert clone.status == ["A  theirs"]
@@ -69,7 +75,7 @@ def test_the_first_commit_of_a_repository(tmp_path: Path) -> None:
 
 def test_nothing_to_commit_is_no_commit(clone: Clone) -> None:
     before = clone.snapshot()
-    assert commit.commit_only(clone.repo, ["README", "never-there"], "Nothing") is None
+    assert commit_only(clone, ["README", "never-there"], "Nothing") is None
     assert clone.snapshot() == before
 
 
@@ -78,7 +84,7 @@ def test_what_people_staged_of_a_path_gives_way_to_what_is_committed(clone: Clon
     clone.write("ours", "2\n")
     clone.git("add", "ours")
     clone.write("ours", "3\n")
-    commit.commit_only(clone.repo, ["ours"], "Take it")
+    commit_only(clone, ["ours"], "Take it")
     assert clone.git("show", "HEAD:ours") == "3"
     assert clone.status == []
 
@@ -87,14 +93,14 @@ def test_a_message_is_kept_as_it_is_and_is_in_no_argv(clone: Clone, tmp_path: Pa
     clone.hook("pre-commit", f"ps -o args= -p $PPID > {tmp_path}/argv; cat /proc/$PPID/cmdline >> {tmp_path}/argv")
     clone.write("ours", "1\n")
     message = 'Größer: 50 % "quoted" $HOME\n\n# not a comment\n- item\n\nKey: value'
-    commit.commit_only(clone.repo, ["ours"], message)
+    commit_only(clone, ["ours"], message)
     assert clone.git("log", "-1", "--format=%B") == message
     assert "quoted" not in (tmp_path / "argv").read_text(errors="replace")
 
 
 def test_the_executable_bit_is_committed(clone: Clone) -> None:
     clone.write("run.sh", "#!/bin/sh\n").chmod(0o755)
-    commit.commit_only(clone.repo, ["run.sh"], "Run")
+    commit_only(clone, ["run.sh"], "Run")
     assert clone.git("ls-tree", "HEAD", "run.sh").startswith("100755")
 
 
@@ -102,21 +108,20 @@ def test_ignored_paths_are_named_with_the_line_that_ignores_them(clone: Clone) -
     clone.commit({".gitignore": "# build\n*.yaml\n!good.yaml\n", "p/.gitignore": "/secret\n"})
     for path in ("a.yaml", "good.yaml", "p/secret", "plain"):
         clone.write(path, "1\n")
-    before = clone.snapshot()
     with pytest.raises(RepositoryError) as caught:
-        commit.commit_only(clone.repo, ["a.yaml", "good.yaml", "p/secret", "plain"], "All")
+        git.check_not_ignored(clone.repo, ["a.yaml", "good.yaml", "p/secret", "plain"])
     assert "a.yaml (.gitignore:2: *.yaml)" in caught.value.message
     assert "p/secret (p/.gitignore:1: /secret)" in caught.value.message
     assert "good.yaml (" not in caught.value.message
-    assert clone.snapshot() == before
-    assert commit.commit_only(clone.repo, ["good.yaml", "plain"], "Good") == clone.head
+    git.check_not_ignored(clone.repo, ["good.yaml", "plain"])
+    assert commit_only(clone, ["good.yaml", "plain"], "Good") == clone.head
 
 
 def test_a_tracked_file_is_committed_though_a_pattern_matches_it(clone: Clone) -> None:
     clone.commit({"a.yaml": "1\n"})
     clone.commit({".gitignore": "*.yaml\n"})
     clone.write("a.yaml", "2\n")
-    assert commit.commit_only(clone.repo, ["a.yaml"], "Change") == clone.head
+    assert commit_only(clone, ["a.yaml"], "Change") == clone.head
 
 
 @pytest.mark.parametrize("name", ["pre-commit", "prepare-commit-msg", "commit-msg"])
@@ -129,7 +134,7 @@ def test_a_hook_that_refuses_leaves_everything_as_it_was(clone: Clone, name: str
     clone.hook(name, "echo reformatted >> ours; git add ours; echo 'ours is badly formatted' >&2; exit 1")
     before = clone.snapshot()
     with pytest.raises(RepositoryError, match="ours is badly formatted") as caught:
-        commit.commit_only(clone.repo, ["ours"], "Change")
+        commit_only(clone, ["ours"], "Change")
     assert caught.value.hint
     assert clone.snapshot() == before
     assert list((clone.root / ".git/kasmgen").iterdir()) == []
@@ -142,7 +147,7 @@ def test_hooks_see_the_commit_that_is_made_and_not_what_people_staged(clone: Clo
     clone.hook(
         "pre-commit", f"git diff --cached --name-only > {tmp_path}/seen; git symbolic-ref HEAD >> {tmp_path}/seen"
     )
-    commit.commit_only(clone.repo, ["ours"], "Change")
+    commit_only(clone, ["ours"], "Change")
     assert (tmp_path / "seen").read_text() == "ours\nrefs/heads/main\n"
 
 
@@ -152,7 +157,7 @@ def test_a_hook_may_rewrite_what_is_committed(clone: Clone) -> None:
     clone.git("add", "theirs")
     clone.hook("pre-commit", "echo formatted > ours; echo ours > list; git add ours list")
     clone.hook("commit-msg", 'echo "Change-Id: I123" >> "$1"')
-    commit.commit_only(clone.repo, ["ours"], "Change\n\nKey: value\n")
+    commit_only(clone, ["ours"], "Change\n\nKey: value\n")
     assert clone.committed() == {"ours": "A", "list": "A"}
     assert clone.git("show", "HEAD:ours") == "formatted"
     assert clone.git("log", "-1", "--format=%B") == "Change\n\nKey: value\nChange-Id: I123"
@@ -167,7 +172,7 @@ def test_a_commit_that_comes_in_while_a_hook_runs_is_not_undone(clone: Clone, tm
     )
     clone.hook("pre-commit", f"{meanwhile}; git update-ref refs/heads/main $(git -C ../side rev-parse HEAD)")
     with pytest.raises(RepositoryError):
-        commit.commit_only(clone.repo, ["ours"], "Change")
+        commit_only(clone, ["ours"], "Change")
     assert clone.git("log", "-1", "--format=%s") == "other"
     assert clone.status == ["?? ours"]
 
@@ -179,7 +184,7 @@ def test_what_people_staged_of_a_file_that_a_hook_adds_stays_staged(clone: Clone
     clone.write("list", "1\n")
     clone.write("ours", "1\n")
     clone.hook("pre-commit", "echo hook > list; echo hook > other; git add list other")
-    commit.commit_only(clone.repo, ["ours"], "Change")
+    commit_only(clone, ["ours"], "Change")
     assert clone.git("show", "HEAD:list") == "hook"
     assert clone.git("show", ":list") == "people's"
     assert clone.git("show", ":other") == "hook"
@@ -190,7 +195,7 @@ def test_what_people_stage_of_our_file_while_a_hook_runs_stays_staged(clone: Clo
     blob = "$(echo staged | git hash-object -w --stdin)"
     stage = f"env -u GIT_INDEX_FILE git update-index --add --cacheinfo 100644,{blob},ours"
     clone.hook("pre-commit", stage)
-    commit.commit_only(clone.repo, ["ours"], "Change")
+    commit_only(clone, ["ours"], "Change")
     assert clone.git("show", "HEAD:ours") == "1"
     assert clone.git("show", ":ours") == "staged"
 
@@ -220,10 +225,10 @@ def test_a_commit_that_comes_in_right_before_ours_is_not_undone(clone: Clone) ->
 
     _MEANWHILE.act = [meanwhile]
     with pytest.raises(RepositoryError, match="somebody else committed at the same moment"):
-        commit.commit_only(clone.repo, ["ours"], "Change")
+        commit_only(clone, ["ours"], "Change")
     assert clone.git("log", "-1", "--format=%s") == "other"
     assert clone.status == ["?? ours"]
-    assert commit.commit_only(clone.repo, ["ours"], "Change") == clone.head
+    assert commit_only(clone, ["ours"], "Change") == clone.head
 
 
 def _ssh_signing(clone: Clone, tmp_path: Path) -> None:
@@ -242,7 +247,7 @@ def _ssh_signing(clone: Clone, tmp_path: Path) -> None:
 def test_commits_are_signed_where_the_user_signs_with_ssh(clone: Clone, tmp_path: Path) -> None:
     _ssh_signing(clone, tmp_path)
     clone.write("ours", "1\n")
-    commit.commit_only(clone.repo, ["ours"], "Signed")
+    commit_only(clone, ["ours"], "Signed")
     assert clone.git("log", "-1", "--format=%G?") == "G"
     clone.git("verify-commit", "HEAD")
 
@@ -258,7 +263,7 @@ def test_commits_are_signed_where_the_user_signs_with_gpg(clone: Clone, monkeypa
         subprocess.run(make_key, check=True, capture_output=True)
         clone.git("config", "commit.gpgsign", "true")
         clone.write("ours", "1\n")
-        commit.commit_only(clone.repo, ["ours"], "Signed")
+        commit_only(clone, ["ours"], "Signed")
         assert clone.git("log", "-1", "--format=%G?") in ("G", "U")
     finally:
         subprocess.run(["gpgconf", "--kill", "all"], check=False)
@@ -271,7 +276,7 @@ def test_a_signature_that_cannot_be_made_leaves_everything_as_it_was(clone: Clon
     clone.write("ours", "1\n")
     before = clone.snapshot()
     with pytest.raises(RepositoryError, match="git refused the commit"):
-        commit.commit_only(clone.repo, ["ours"], "Signed")
+        commit_only(clone, ["ours"], "Signed")
     assert clone.snapshot() == before
 
 
@@ -283,7 +288,7 @@ def test_a_linked_work_tree_is_committed_to_on_its_own_branch(clone: Clone, tmp_
     side = Clone(tmp_path / "side")
     before = clone.head
     side.write("ours", "1\n")
-    made = commit.commit_only(side.repo, ["ours"], "Aside")
+    made = commit_only(side, ["ours"], "Aside")
     assert (side.head, clone.head) == (made, before)
     assert side.status == clone.status == []
 
@@ -295,7 +300,7 @@ def test_a_submodule_is_committed_to_and_not_what_holds_it(clone: Clone, tmp_pat
     sub = Clone(clone.root / "sub")
     before = clone.head
     sub.write("ours", "1\n")
-    made = commit.commit_only(sub.repo, ["ours"], "Inside")
+    made = commit_only(sub, ["ours"], "Inside")
     assert (sub.head, clone.head) == (made, before)
     assert clone.status == ["M sub"]
 
@@ -317,7 +322,7 @@ def test_repositories_of_all_object_formats_and_indexes(tmp_path: Path) -> None:
         clone.git("add", "theirs")
         clone.write("ours", "1\n")
         (clone.root / "gone").unlink()
-        assert commit.commit_only(clone.repo, ["ours", "gone"], "Ours") == clone.head
+        assert commit_only(clone, ["ours", "gone"], "Ours") == clone.head
         assert clone.committed() == {"ours": "A", "gone": "D"}
         assert clone.status == ["A  theirs"]
         clone.git("fsck", "--strict")
@@ -328,7 +333,7 @@ def test_a_sparse_checkout_stays_sparse(clone: Clone) -> None:
     clone.git("sparse-checkout", "set", "in")
     assert not (clone.root / "out").exists()
     clone.write("in/ours", "1\n")
-    commit.commit_only(clone.repo, ["in/ours"], "Ours")
+    commit_only(clone, ["in/ours"], "Ours")
     assert clone.committed() == {"in/ours": "A"}
     assert clone.status == []
     assert not (clone.root / "out").exists()
@@ -337,11 +342,11 @@ def test_a_sparse_checkout_stays_sparse(clone: Clone) -> None:
 def test_line_ends_are_what_git_makes_of_them(clone: Clone) -> None:
     clone.git("config", "core.autocrlf", "true")
     clone.write("ours", "1\r\n2\r\n")
-    commit.commit_only(clone.repo, ["ours"], "CRLF")
+    commit_only(clone, ["ours"], "CRLF")
     assert clone.git("cat-file", "-s", "HEAD:ours") == "4"
     assert clone.status == []
     clone.write("ours", "1\n2\n")
-    assert commit.commit_only(clone.repo, ["ours"], "LF") is None
+    assert commit_only(clone, ["ours"], "LF") is None
 
 
 @pytest.mark.parametrize("ignore_case", ["false", "true"])
@@ -349,7 +354,7 @@ def test_a_file_that_changes_only_the_case_of_its_name(clone: Clone, ignore_case
     clone.git("config", "core.ignorecase", ignore_case)
     clone.commit({"p/Base.yaml": "1\n"})
     (clone.root / "p/Base.yaml").rename(clone.root / "p/base.yaml")
-    commit.commit_only(clone.repo, ["p/base.yaml", "p/Base.yaml"], "Rename")
+    commit_only(clone, ["p/base.yaml", "p/Base.yaml"], "Rename")
     assert clone.git("ls-tree", "-r", "--name-only", "HEAD").splitlines() == ["README", "p/base.yaml"]
     assert clone.git("ls-files").splitlines() == ["README", "p/base.yaml"]
     assert clone.status == []
@@ -359,11 +364,11 @@ def test_a_file_becomes_a_directory_and_back(clone: Clone) -> None:
     clone.commit({"x": "1\n"})
     (clone.root / "x").unlink()
     clone.write("x/y", "1\n")
-    commit.commit_only(clone.repo, ["x", "x/y"], "Directory")
+    commit_only(clone, ["x", "x/y"], "Directory")
     assert clone.committed() == {"x": "D", "x/y": "A"}
     shutil.rmtree(clone.root / "x")
     clone.write("x", "2\n")
-    commit.commit_only(clone.repo, ["x", "x/y"], "File")
+    commit_only(clone, ["x", "x/y"], "File")
     assert clone.committed() == {"x": "A", "x/y": "D"}
     assert clone.status == []
 
@@ -373,7 +378,7 @@ def test_names_that_are_pathspecs_or_options_are_plain_names(clone: Clone) -> No
     for name in names:
         clone.write(f"p/{name}", "1\n")
     clone.write("p/other.yaml", "1\n")
-    commit.commit_only(clone.repo, [f"p/{name}" for name in names], "Odd")
+    commit_only(clone, [f"p/{name}" for name in names], "Odd")
     assert clone.git("ls-tree", "-r", "-z", "--name-only", "HEAD", "p/").count("\0") == len(names)
     assert clone.status == ["?? p/other.yaml"]
 
@@ -394,6 +399,6 @@ def test_a_change_within_the_same_moment_as_the_index_is_seen(clone: Clone, chan
     assert clone.git("diff", "--name-only") == changed
     if changed == "theirs":
         clone.write("ours", "another\n")
-    assert commit.commit_only(clone.repo, ["ours"], "Change") == clone.head
+    assert commit_only(clone, ["ours"], "Change") == clone.head
     assert clone.git("diff", "--name-only", "HEAD") == ("theirs" if changed == "theirs" else "")
     assert clone.git("show", "HEAD:ours") == ("2" if changed == "ours" else "another")

@@ -45,6 +45,21 @@ def test_a_path_outside_is_no_path_of_the_repository(clone: Clone, tmp_path: Pat
         git.toplevel_relative(clone.repo, tmp_path / "elsewhere")
 
 
+@pytest.mark.parametrize("name", ["a b", "ä", "two\nlines", "ends\n"])
+def test_whatever_a_directory_is_called_repository_and_state_are_those_of_it(tmp_path: Path, name: str) -> None:
+    clone = Clone(tmp_path / name)
+    unborn = git.init(clone.root)
+    place = tmp_path.resolve() / name
+    assert git.look(clone.root) == (git.Repository(place, place / ".git"), git.State("main", None, "", bare=False))
+    clone.commit({"file": "1\n"})
+    assert git.look(clone.root) == (unborn, git.State("main", clone.head, "", bare=False))
+    clone.git("update-ref", "refs/heads/HEAD", "HEAD")
+    clone.git("symbolic-ref", "HEAD", "refs/heads/HEAD")
+    assert git.state(unborn) == git.State("HEAD", clone.head, "", bare=False)
+    clone.git("checkout", "-q", "--detach")
+    assert git.look(clone.root) == (unborn, git.State(None, clone.head, "", bare=False))
+
+
 def test_the_inside_of_a_git_directory_is_refused(clone: Clone) -> None:
     with pytest.raises(RepositoryError, match="inside a git directory"):
         git.find(clone.root / ".git" / "refs")
@@ -217,6 +232,37 @@ def test_an_identity_from_the_environment_is_one(clone: Clone, home: Path, monke
         monkeypatch.setenv(f"GIT_{who}_NAME", "Somebody")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "somebody@example.com")
     git.check_ready(clone.repo, commit=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings", "known"),
+    [
+        ({}, {"user.name": "...", "user.email": "a@b.c"}, False),
+        ({}, {"author.name": "A", "author.email": "a@b.c", "committer.name": "C", "committer.email": "c@b.c"}, True),
+        ({}, {"author.name": "A", "author.email": "a@b.c"}, False),
+        ({"GIT_COMMITTER_NAME": "C", "GIT_COMMITTER_EMAIL": "c@b.c"}, {}, False),
+        ({"GIT_AUTHOR_NAME": ""}, {"user.name": "A", "user.email": "a@b.c"}, False),
+        ({"EMAIL": "a@b.c"}, {"user.name": "A"}, False),
+    ],
+)
+def test_an_identity_is_what_git_takes_for_one(
+    clone: Clone,
+    home: Path,
+    variables: dict[str, str],
+    settings: dict[str, str],
+    known: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (home / ".gitconfig").unlink()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for key, value in settings.items():
+        clone.git("config", key, value)
+    if known:
+        git.check_ready(clone.repo, commit=True)
+    else:
+        with pytest.raises(RepositoryError, match="does not know who you are"):
+            git.check_ready(clone.repo, commit=True)
 
 
 def test_a_git_that_holds_the_index_is_waited_for_and_then_named(clone: Clone) -> None:
