@@ -150,6 +150,11 @@ class EnvironmentPlan:
         """The Secrets that something has to be sealed for. While there is one, nobody knows what is patched."""
         return tuple(plan for plan in self.secrets if not isinstance(plan, Keep))
 
+    @property
+    def unchanged(self) -> dict[str, bytes]:
+        """Path -> content of the sealed files that stay."""
+        return seal.unchanged(self.secrets)
+
 
 def plan_environment(
     foundation: Foundation, files: EnvironmentFiles, now: datetime, passed: Supplied = NOTHING

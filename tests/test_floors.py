@@ -115,6 +115,12 @@ def test_only_one_module_begins_threads() -> None:
     assert starters == {"kasmgen.concurrency", "kasmgen.programs.libhelm_child"}
 
 
+def test_only_the_spine_knows_how_an_environment_comes_about() -> None:
+    steps = {"secrets.seal", "secrets.rollout", "overlay.base", "overlay.assemble"}
+    users = {step: {module for module in FILES if f"kasmgen.{step}" in GRAPH[module]} for step in steps}
+    assert users == {step: {"kasmgen.build"} for step in steps}
+
+
 # --- subjects are pure, but for one module of each --------------------------------------
 
 SUBJECTS = ("yaml", "layout", "kubernetes", "secrets", "project", "delivery", "chart", "overlay", "review", "check")

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from kasmgen import build
 from kasmgen.build import EnvironmentPlan, Foundation
@@ -19,12 +19,13 @@ from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout.paths import KUSTOMIZATION
 from kasmgen.overlay import verify
-from kasmgen.overlay.assemble import AssembledOverlay
 from kasmgen.project.workspace import EnvironmentFiles
-from kasmgen.secrets import seal
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.plan import Add, Create, Filling, Replace
 from kasmgen.yaml import documents
+
+if TYPE_CHECKING:
+    from kasmgen.overlay.assemble import AssembledOverlay
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _assembled(
     foundation: Foundation, plan: EnvironmentPlan, failures: dict[str, KasmgenError]
 ) -> AssembledOverlay | None:
     try:
-        return build.assemble_environment(foundation, plan, seal.unchanged(plan.secrets))
+        return build.assemble_environment(foundation, plan, plan.unchanged)
     except (InputError, ToolError, SecretError) as error:
         failures["build"] = error
     except KasmgenError as error:
