@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.machine import Machine
+from tests.machine import Machine, copy_machine, make_machine
 
 pytestmark = pytest.mark.e2e
 
@@ -16,9 +16,9 @@ UPSTREAM_LIKE = Path(__file__).parent.parent / "charts" / "upstream-like"
 MARKER = "MarkerPasswordPq4"
 
 
-@pytest.fixture
-def nasty(machine: Machine) -> Machine:
-    """A project of the nasty chart with one environment that was given passwords."""
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    machine = make_machine(tmp_path_factory.mktemp("nasty"))
     machine.hold_key()
     machine.ok("init", "--chart", str(NASTY), "--recipient", machine.recipient, "--set", "image=registry.example.com/n")
     machine.ok(
@@ -26,6 +26,12 @@ def nasty(machine: Machine) -> Machine:
         *("--set", f"registry.password={MARKER}", "--set", f"token={MARKER}t"),
     )
     return machine
+
+
+@pytest.fixture
+def nasty(sealed: Machine, tmp_path: Path) -> Machine:
+    """A project of the nasty chart with one environment that was given passwords."""
+    return copy_machine(sealed, tmp_path)
 
 
 def openssl(pem: str, *arguments: str) -> str:
