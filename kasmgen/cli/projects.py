@@ -173,12 +173,11 @@ def completion(shell: str) -> None:
       eval "$(kasmgen completion bash)"
       kasmgen completion fish > ~/.config/fish/completions/kasmgen.fish
     """
-    from click.shell_completion import get_completion_class
+    from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-    found = get_completion_class(shell)
-    assert found is not None
+    complete = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
     root = click.get_current_context().find_root().command
-    cli_output.out(found(root, {}, PROGRAM, "_KASMGEN_COMPLETE").source())
+    cli_output.out(complete(root, {}, PROGRAM, "_KASMGEN_COMPLETE").source())
 
 
 @commands.command()

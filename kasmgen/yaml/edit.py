@@ -224,7 +224,8 @@ def remove_item(text: str, key: str, position: int, source: str) -> str:
     items = list(old[key])
     del items[position]
     found = entry(parts(text, source), key)
-    assert found is not None
+    if found is None:
+        raise InputError(f"{source}: there is no {key}")
     name, sequence = found
     if sequence.flow:
         document = roundtrip.load(text, source)
@@ -269,14 +270,20 @@ def _one_line(key: str, value: str, source: str) -> str:
 
 
 def _set(text: str, path: Sequence[str], key: str, value: str, source: str) -> str:
+    line = _one_line(key, value, source)
     holder = parts(text, source)
+    if holder is None:
+        raise InputError(f"{source}: a mapping is expected")
     for depth, step in enumerate(path):
         found = entry(holder, step)
-        if found is None or not found[1].entries:
-            return _make(text, holder, path[depth:], found, _one_line(key, value, source))
-        holder = found[1]
-    assert holder is not None
-    line = _one_line(key, value, source)
+        if found is not None and found[1].entries:
+            holder = found[1]
+        elif found is not None:
+            return _fill(text, *found, _nested(path[depth + 1 :], line))
+        elif keys := [name for name, _ in holder.entries if name is not None]:
+            return _put(text, _line_start(text, keys[0].start), _nested(path[depth:], line), holder.column)
+        else:
+            raise InputError(f"{source}: {'.'.join(path[:depth])}: a mapping is expected")
     if (own := entry(holder, key)) is not None:
         if own[1].text == value and own[1].kind == "scalar":
             return text
@@ -287,16 +294,10 @@ def _set(text: str, path: Sequence[str], key: str, value: str, source: str) -> s
     return _put(text, at, [line], holder.column)
 
 
-def _make(text: str, holder: Part | None, path: Sequence[str], found: tuple[Part, Part] | None, line: str) -> str:
-    """The mappings of `path` below `holder`, with `line` in the last one."""
-    assert holder is not None
-    if found is not None:
-        name, empty = found
-        text = text[: name.end] + ":" + text[max(empty.end, name.end + 1) :]
-        return _put(text, _line_end(text, name.end), _nested(path[1:], line), name.column + 2)
-    first = holder.entries[0][0]
-    assert first is not None
-    return _put(text, _line_start(text, first.start), _nested(path, line), holder.column)
+def _fill(text: str, name: Part, empty: Part, lines: list[str]) -> str:
+    """`text` with `lines` in the place of the empty mapping under `name`."""
+    text = text[: name.end] + ":" + text[max(empty.end, name.end + 1) :]
+    return _put(text, _line_end(text, name.end), lines, name.column + 2)
 
 
 def _nested(path: Sequence[str], line: str) -> list[str]:

@@ -100,12 +100,11 @@ def _members(archive: tarfile.TarFile, source: str) -> Iterator[tuple[str, bytes
             raise InputError(f"{shown} leads out of the archive")
         if member.isdir() or member.type in (tarfile.XGLTYPE, tarfile.XHDTYPE):
             continue
-        if not member.isreg():
+        content = archive.extractfile(member) if member.isreg() else None
+        if content is None:
             raise InputError(f"{shown} is a link or a device", hint="charts hold plain files")
         if member.size > MAX_TOTAL:
             raise InputError(f"{shown} is larger than {MAX_TOTAL // 2**20} MiB")
         if len(parts) < 2:
             continue  # a packaged chart stands in one folder of its name
-        content = archive.extractfile(member)
-        assert content is not None
         yield "/".join(parts[1:]), content.read()
