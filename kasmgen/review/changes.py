@@ -47,21 +47,61 @@ def path_text(path: Iterable[Step]) -> str:
 
 
 @dataclass(frozen=True)
-class FieldChange:
-    """One field that changed.
+class _OfField:
+    """What all changes of fields share.
 
-    path: where, in the old object; the last step of an added item is its position
-    in the new list. old, new: the values, None where there is none; of a moved item
-    the positions. position: where in the new list an added item stands. folded: why
-    a reader need not look at it, "" where they should.
+    path: where, in the old object. folded: why a reader need not look at it, "" where they should.
     """
 
     path: tuple[Step, ...]
-    op: Literal["add", "remove", "replace", "move"]
-    old: Yaml = field(default=None, repr=False)
-    new: Yaml = field(default=None, repr=False)
-    position: int | None = None
-    folded: str = ""
+    folded: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True)
+class AddedField(_OfField):
+    """A key that a mapping has now."""
+
+    op: ClassVar[Literal["add"]] = "add"
+    new: Yaml = field(repr=False)
+
+
+@dataclass(frozen=True)
+class AddedItem(_OfField):
+    """An item that a list has now. position: where in the new list; without keys, `path` ends with it too."""
+
+    op: ClassVar[Literal["add"]] = "add"
+    new: Yaml = field(repr=False)
+    position: int
+
+
+@dataclass(frozen=True)
+class RemovedField(_OfField):
+    """A key or an item that is there no more."""
+
+    op: ClassVar[Literal["remove"]] = "remove"
+    old: Yaml = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ReplacedField(_OfField):
+    """A value that is another one now."""
+
+    op: ClassVar[Literal["replace"]] = "replace"
+    old: Yaml = field(repr=False)
+    new: Yaml = field(repr=False)
+
+
+@dataclass(frozen=True)
+class MovedItem(_OfField):
+    """An item that stands elsewhere in its list. old, new: its positions."""
+
+    op: ClassVar[Literal["move"]] = "move"
+    old: int
+    new: int
+
+
+FieldChange: TypeAlias = AddedField | AddedItem | RemovedField | ReplacedField | MovedItem
+"""One field that changed. Every case has `op`, the word for it in reports."""
 
 
 @dataclass(frozen=True, order=True)

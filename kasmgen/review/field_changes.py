@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from dataclasses import replace
+from typing import assert_never, cast
 
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review import align
-from kasmgen.review.changes import FieldChange, Key, Step
+from kasmgen.review.changes import (
+    AddedField,
+    AddedItem,
+    FieldChange,
+    Key,
+    MovedItem,
+    RemovedField,
+    ReplacedField,
+    Step,
+)
 from kasmgen.review.list_keys import common_keys, key_of, order_matters
 from kasmgen.review.noise import ORDER, reason_to_fold
 from kasmgen.yaml.documents import Yaml
@@ -50,21 +60,21 @@ def _compare(path: Path, old: Yaml, new: Yaml) -> Iterator[FieldChange]:
     elif isinstance(old, list) and isinstance(new, list):
         yield from _compare_lists(path, old, new)
     elif not same(old, new):
-        yield _change(FieldChange(path, "replace", old, new))
+        yield _change(ReplacedField(path, old, new))
 
 
 def _change(change: FieldChange) -> FieldChange:
     folded = reason_to_fold(change)
-    return FieldChange(change.path, change.op, change.old, change.new, change.position, folded) if folded else change
+    return replace(change, folded=folded) if folded else change
 
 
 def _compare_mappings(path: Path, old: dict[str, Yaml], new: dict[str, Yaml]) -> Iterator[FieldChange]:
     for key in sorted(old.keys() | new.keys()):
         below = (*path, key)
         if key not in new:
-            yield _change(FieldChange(below, "remove", old=old[key]))
+            yield _change(RemovedField(below, old[key]))
         elif key not in old:
-            yield _change(FieldChange(below, "add", new=new[key]))
+            yield _change(AddedField(below, new[key]))
         else:
             yield from _compare(below, old[key], new[key])
 
@@ -77,14 +87,14 @@ def _compare_lists(path: Path, old: list[Yaml], new: list[Yaml]) -> Iterator[Fie
     laid = align.by_key(*keyed) if keyed else align.by_content(old, new)
     folded = "" if order_matters(field, old, new) else ORDER
     for i in laid.removed:
-        yield FieldChange((*path, keyed[0][i] if keyed else i), "remove", old=old[i])
+        yield RemovedField((*path, keyed[0][i] if keyed else i), old[i])
     for i, j in laid.pairs:
         below = (*path, keyed[0][i] if keyed else i)
         if i in laid.moved:
-            yield FieldChange(below, "move", old=i, new=j, folded=folded)
+            yield MovedItem(below, i, j, folded=folded)
         yield from _compare(below, old[i], new[j])
     for j in laid.added:
-        yield FieldChange((*path, keyed[1][j] if keyed else j), "add", new=new[j], position=j)
+        yield AddedItem((*path, keyed[1][j] if keyed else j), new[j], j)
 
 
 # --- applying ------------------------------------------------------------
@@ -100,18 +110,20 @@ def apply(value: Yaml, changes: Iterable[FieldChange]) -> Yaml:
 
 
 _Pending = tuple[Path, FieldChange]
+_OTHERS = "the changes do not belong to this object"
 
 
 def _apply(value: Yaml, pending: Sequence[_Pending]) -> Yaml:
     if not pending:
         return value
-    if not pending[0][0]:
-        return pending[0][1].new
-    if isinstance(value, dict):
+    path, change = pending[0]
+    if not path and isinstance(change, ReplacedField):
+        return change.new
+    if path and isinstance(value, dict):
         return _apply_to_mapping(value, pending)
-    if isinstance(value, list):
+    if path and isinstance(value, list):
         return _apply_to_list(value, pending)
-    raise ValueError("the changes do not belong to this object")
+    raise ValueError(_OTHERS)
 
 
 def _apply_to_mapping(value: dict[str, Yaml], pending: Sequence[_Pending]) -> dict[str, Yaml]:
@@ -121,10 +133,16 @@ def _apply_to_mapping(value: dict[str, Yaml], pending: Sequence[_Pending]) -> di
         key = cast(str, path[0])
         if len(path) > 1:
             below[key].append((path[1:], change))
-        elif change.op == "remove":
-            del out[key]
-        else:
-            out[key] = change.new
+            continue
+        match change:
+            case RemovedField():
+                del out[key]
+            case AddedField() | ReplacedField():
+                out[key] = change.new
+            case AddedItem() | MovedItem():
+                raise ValueError(_OTHERS)
+            case _:
+                assert_never(change)
     for key, inner in below.items():
         out[key] = _apply(out[key], inner)
     return out
@@ -139,14 +157,20 @@ def _apply_to_list(value: list[Yaml], pending: Sequence[_Pending]) -> list[Yaml]
     for path, change in pending:
         if len(path) > 1:
             below[find(path[0])].append((path[1:], change))
-        elif change.op == "add":
-            placed[cast(int, change.position)] = change.new
-        elif change.op == "remove":
-            removed.add(find(path[0]))
-        elif change.op == "move":
-            moved[find(path[0])] = change.new
-        else:
-            below[find(path[0])].append(((), change))
+            continue
+        match change:
+            case AddedItem():
+                placed[change.position] = change.new
+            case RemovedField():
+                removed.add(find(path[0]))
+            case MovedItem():
+                moved[find(path[0])] = change.new
+            case ReplacedField():
+                below[find(path[0])].append(((), change))
+            case AddedField():
+                raise ValueError(_OTHERS)
+            case _:
+                assert_never(change)
     items = {i: _apply(item, below.get(i, ())) for i, item in enumerate(value) if i not in removed}
     placed |= {to: items.pop(i) for i, to in moved.items()}
     rest = iter(items.values())

@@ -11,11 +11,17 @@ from typing import Literal, assert_never
 from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.review.changes import (
     SEVERITIES,
+    AddedField,
+    AddedItem,
     AddedObject,
     ChangedObject,
+    FieldChange,
+    MovedItem,
     ObjectChange,
+    RemovedField,
     RemovedObject,
     RenamedObject,
+    ReplacedField,
     Risk,
     Severity,
 )
@@ -163,7 +169,7 @@ def _digest(change: ObjectChange) -> str:
     key = change.id
     was = (change.was.name, change.was.namespace != key.namespace) if isinstance(change, RenamedObject) else None
     fields = [
-        (list(map(str, f.path)), f.op) if f.folded else (list(map(str, f.path)), f.op, f.old, f.new, f.position)
+        (list(map(str, f.path)), f.op, {} if f.folded else _values(f))
         for f in change.fields
         if not (change.secret and f.path[0] in (*SECTIONS, "sops"))
     ]
@@ -180,6 +186,21 @@ def _digest(change: ObjectChange) -> str:
     ]
     text = json.dumps(told, sort_keys=True, default=_wrapped)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _values(change: FieldChange) -> dict[str, Yaml]:
+    match change:
+        case AddedField(new=new):
+            values = {"new": new}
+        case AddedItem(new=new, position=position):
+            values = {"new": new, "position": position}
+        case RemovedField(old=old):
+            values = {"old": old}
+        case ReplacedField(old=old, new=new) | MovedItem(old=old, new=new):
+            values = {"old": old, "new": new}
+        case _:
+            assert_never(change)
+    return values
 
 
 def _whole(change: ObjectChange) -> Yaml:

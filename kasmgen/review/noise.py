@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from kasmgen.layout.annotations import PREFIX
-from kasmgen.review.changes import FieldChange, Step
-from kasmgen.yaml.documents import Yaml
+from kasmgen.review.changes import AddedField, FieldChange, RemovedField, Step
 
 OWN = "kasmgen's own annotation"
 LABELS = "version label"
@@ -25,7 +24,7 @@ def reason_to_fold(change: FieldChange) -> str:
         return ""
     index, kind = where
     if len(change.path) == index + 1:
-        return _whole_map(kind, change.new if change.op == "add" else change.old, change.op)
+        return _whole_map(kind, change)
     return _entry(kind, change.path[index + 1]) if len(change.path) == index + 2 else ""
 
 
@@ -45,9 +44,13 @@ def _entry(kind: str, key: Step) -> str:
     return LABELS if kind == "labels" and key in _LABELS else ""
 
 
-def _whole_map(kind: str, value: Yaml, op: str) -> str:
-    if op not in ("add", "remove") or not isinstance(value, dict) or not value:
-        return ""
+def _whole_map(kind: str, change: FieldChange) -> str:
+    """Why all labels or annotations that came or went at once are noise."""
+    match change:
+        case AddedField(new=dict(value)) | RemovedField(old=dict(value)) if value:
+            pass
+        case _:
+            return ""
     reasons = {_entry(kind, key) for key in value}
     return reasons.pop() if len(reasons) == 1 else ""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.review import field_changes
 from kasmgen.review.builds import apply_changes, compare_builds
-from kasmgen.review.changes import FieldChange, ObjectChange
+from kasmgen.review.changes import MovedItem, ObjectChange
 from tests.effort import cpu_seconds_at_most
 from tests.review.builds import Build, build, deployment, edited, pairs_of_builds, plain, statefulset, values
 
@@ -156,7 +156,7 @@ def test_order_of_variables_means_something_where_one_refers_to_another() -> Non
 
 
 def test_a_move_says_from_where_to_where() -> None:
-    assert field_changes.compare(list("abcd"), list("dabc")) == (FieldChange((3,), "move", 3, 0),)
+    assert field_changes.compare(list("abcd"), list("dabc")) == (MovedItem((3,), 3, 0),)
 
 
 # --- noise, renames ------------------------------------------------------

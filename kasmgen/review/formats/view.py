@@ -9,13 +9,18 @@ from typing import assert_never
 
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.changes import (
+    AddedField,
+    AddedItem,
     AddedObject,
     CertificateFacts,
     ChangedObject,
     FieldChange,
+    MovedItem,
     ObjectChange,
+    RemovedField,
     RemovedObject,
     RenamedObject,
+    ReplacedField,
     Risk,
     SecretChange,
     Severity,
@@ -233,13 +238,18 @@ def _certificate(certificate: CertificateFacts | None, clean: Cleaner) -> Certif
 
 def _field(field: FieldChange, clean: Cleaner) -> FieldView:
     path = shorten(clean.line(path_text(field.path)), _LONGEST_PATH)
-    if field.op == "move":
-        return FieldView(path, "move", note=f"from place {field.old + 1} to place {field.new + 1}")
-    if field.op == "add":
-        return _one_side(path, "add", clean.value(field.new))
-    if field.op == "remove":
-        return _one_side(path, "remove", clean.value(field.old))
-    return _both_sides(path, field.old, field.new, clean)
+    match field:
+        case MovedItem():
+            shown = FieldView(path, "move", note=f"from place {field.old + 1} to place {field.new + 1}")
+        case AddedField() | AddedItem():
+            shown = _one_side(path, "add", clean.value(field.new))
+        case RemovedField():
+            shown = _one_side(path, "remove", clean.value(field.old))
+        case ReplacedField():
+            shown = _both_sides(path, field.old, field.new, clean)
+        case _:
+            assert_never(field)
+    return shown
 
 
 def _one_side(path: str, op: str, text: str) -> FieldView:
