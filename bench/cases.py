@@ -18,6 +18,7 @@ from kasmgen.chart import render as chart_render
 from kasmgen.chart.sources import directory as sources_directory
 from kasmgen.layout import paths
 from kasmgen.programs import kustomize, sops
+from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import workspace
 
 HERE = Path(__file__).parent
@@ -175,12 +176,12 @@ def write_job(job: Path, root: Path, *, renders: bool) -> None:
     todo: list[dict[str, object]] = []
     builds = [_build_command(root / item.environment.directory) for item in found.environments.values()]
     if renders:
-        with chart_render.session(root) as run:
-            loaded = run.chart(project.chart)
+        with HelmLibrary() as library, chart_render.session(root, library) as run:
             for environment in (None, *(item.environment for item in found.environments.values())):
-                values = chart_render.render_values(loaded, project, environment)
-                namespace = chart_render.namespace_of(project, environment)
-                todo += [{"values": values, "name": project.release, "namespace": namespace}] * 2
+                release = run.release(project, environment)
+                todo += [
+                    {"values": release.values(), "name": project.release, "namespace": release.namespace},
+                ] * 2
     source = sources_directory.locate(project.chart.source, root)
     job.write_text(json.dumps({"chart": str(source), "renders": todo, "builds": builds}))
 
