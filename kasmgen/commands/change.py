@@ -18,7 +18,7 @@ from kasmgen.programs.session import Programs
 from kasmgen.project import workspace as workspaces
 from kasmgen.project.workspace import Workspace
 from kasmgen.quantities import count
-from kasmgen.repository import git, publish
+from kasmgen.repository import branches, git, publish, readiness
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.publish import FileChanges, NewCommit, Publication
 from kasmgen.secrets import certificates
@@ -138,11 +138,11 @@ def check(repo: git.Repository, options: Options, now: git.State | None = None) 
     """
     if options.dry_run and publish.pending(repo):
         return
-    git.check_ready(repo, commit=options.commit, branch=options.branch, now=now)
+    readiness.check_ready(repo, commit=options.commit, branch=options.branch, now=now)
     if options.branch is not None:
-        git.check_new_branch(repo, options.branch)
+        branches.check_new_branch(repo, options.branch)
     if options.push:
-        git.destination(repo, options.branch or git.branch(repo) or "")
+        branches.destination(repo, options.branch or git.branch(repo) or "")
 
 
 def finish(plan: PlannedChange, options: Options, around: AbstractContextManager[object] | None = None) -> Outcome:

@@ -21,7 +21,8 @@ from kasmgen.programs.session import Programs
 from kasmgen.project import config
 from kasmgen.project.config import Environment, FluxInput
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
-from kasmgen.repository import git, publish
+from kasmgen.repository import publish
+from kasmgen.repository.objects import Reader
 from kasmgen.secrets import plan, supplied
 from kasmgen.secrets import sops_config as secrets_sops_config
 from kasmgen.secrets.key_pool import KeyPool
@@ -190,7 +191,7 @@ def _sops_config(workspace: Workspace, request: AddRequest, options: Options, pa
 
 def _demand_committed_rules(workspace: Workspace) -> None:
     """The commit would hold the whole file: also what somebody has changed in it for another purpose."""
-    if git.dirty(workspace.repo, [workspace.in_repo(SOPS_FILE)]):
+    if Reader(workspace.repo).dirty([workspace.in_repo(SOPS_FILE)]):
         raise RepositoryError(
             f"{SOPS_FILE} has changes that are not committed, and they would go into the environment's commit",
             hint=f"look at `git diff HEAD {SOPS_FILE}`, commit it or `git restore` it first, or use --no-commit",

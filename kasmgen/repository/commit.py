@@ -18,7 +18,8 @@ from pathlib import Path
 
 from kasmgen.errors import RepositoryError
 from kasmgen.programs import process
-from kasmgen.repository import files, git
+from kasmgen.repository import files, git, readiness
+from kasmgen.repository.objects import Reader
 
 OWN = "kasmgen"
 """Folder in the git dir that is kasmgen's."""
@@ -43,7 +44,7 @@ class Made:
 
 
 def commit_only(
-    repo: git.Repository, paths: Sequence[str], message: str, standing: git.Standing | None = None
+    repo: git.Repository, paths: Sequence[str], message: str, standing: readiness.Standing | None = None
 ) -> Made | None:
     """Commit these paths as they are in the work tree (added, changed, deleted), and nothing else.
 
@@ -55,7 +56,7 @@ def commit_only(
     Raises RepositoryError with what git said if a hook, the signature or git itself
     refuses; work tree (as to `paths`) and index are then as before.
     """
-    standing = standing or git.standing(repo)
+    standing = standing or readiness.standing(repo)
     before, staged = standing.state.head, standing.index
     with _scratch(repo) as scratch:
         index = scratch / "index"
@@ -93,12 +94,12 @@ def _commit(repo: git.Repository, index: Path, before: str | None, message: str)
     # The shell leaves the number of the process that git becomes: if kasmgen is killed
     # while a hook runs, the next run must know that git is still at work.
     become = ("sh", "-c", 'echo $$ >"$0" && exec "$@"', str(index.parent / "pid"))
-    command = ("git", *git.ONLY_KNOWN, "-C", str(repo.root), "commit", "-q", "-F", "-")
+    command = ("git", *readiness.ONLY_KNOWN, "-C", str(repo.root), "commit", "-q", "-F", "-")
     environment = git.environment({"GIT_INDEX_FILE": str(index)})
     done = process.run(*become, *command, stdin=message.encode(), env=environment, ok=git.ANY, timeout=git.HOOK_SECONDS)
     made = _head(repo)
     if made is None or made.id == before or (done.code and not _is_ours(repo, index, before, made)):
-        git.check_identity(repo)
+        readiness.check_identity(repo)
         said = git.complaint(done)
         raise RepositoryError(
             f"git refused the commit: {said}",
@@ -217,7 +218,7 @@ def adopt(repo: git.Repository, after: str, changes: Mapping[str, tuple[str, str
     Raises RepositoryError if another program holds the index for too long.
     """
     with _index_lock(repo) as fresh:
-        present = git.index_entries(repo)
+        present = {path: str(entry) for path, entry in Reader(repo).index().entries.items()}
         stale = {
             path: new
             for path, (old, new) in changes.items()
@@ -281,13 +282,13 @@ def _index_lock(repo: git.Repository) -> Iterator[Path]:
 
 
 def _take(ours: Path, lock: Path) -> None:
-    for _ in git.patiently():
+    for _ in readiness.patiently():
         try:
             _link(ours, lock)
             return
         except FileExistsError:
             continue
-    raise git.index_held(lock)
+    raise readiness.index_held(lock)
 
 
 def _link(ours: Path, lock: Path) -> None:

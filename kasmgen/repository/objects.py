@@ -34,6 +34,17 @@ class TreeEntry:
     mode: str
     blob: str
 
+    def __str__(self) -> str:
+        return f"{self.mode} {self.blob}"
+
+
+@dataclass(frozen=True)
+class IndexEntries:
+    """What an index holds. unmerged: paths on which people have to decide yet."""
+
+    entries: Mapping[str, TreeEntry]
+    unmerged: frozenset[str] = frozenset()
+
 
 class Ask(Protocol):
     """Puts one question to git and gives what it printed.
@@ -133,10 +144,29 @@ class Reader:
         output = self._ask("check-ignore", "-z", "--stdin", stdin=git.nul(paths), ok=(0, 1))
         return frozenset(git.parts(output))
 
+    def index(self) -> IndexEntries:
+        """What is in the user's index."""
+        return _index(self._ask("ls-files", "-s", "-z"))
+
+    def unmerged(self) -> frozenset[str]:
+        """Paths of the user's index on which people have to decide yet; quicker than the whole index."""
+        return _index(self._ask("ls-files", "-u", "-z")).unmerged
+
+    def dirty(self, paths: Iterable[str]) -> set[str]:
+        """Those files at or under `paths` that differ from HEAD, staged or not, untracked ones too."""
+        out: set[str] = set()
+        asked = sorted(paths)
+        options = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
+        # In parts: the command line is finite, and 2.23 reads no pathspecs from a file here.
+        for first in range(0, len(asked), 500):
+            part = [f":(top,literal){path}" for path in asked[first : first + 500]]
+            out.update(entry[3:] for entry in git.parts(self._ask("status", *options, "--", *part)))
+        return out
+
     def next_commit(self, prefix: str = "") -> dict[str, TreeEntry]:
         """Path from the work tree's root -> what is staged of it, at or under `prefix`; unmerged paths excepted."""
         output = self._ask("ls-files", "-s", "-z", *_under(prefix), extra=self._index_of_hook())
-        return {path: entry for path, entry, stage in index_lines(output) if stage == "0"}
+        return dict(_index(output).entries)
 
     def staged(self, prefix: str = "") -> set[str]:
         """Paths at or under `prefix` that the next commit would add, change or delete."""
@@ -150,12 +180,18 @@ class Reader:
         return {}
 
 
-def index_lines(output: bytes) -> Iterator[tuple[str, TreeEntry, str]]:
-    """(path, entry, stage) of each line of `ls-files -s -z`."""
+def _index(output: bytes) -> IndexEntries:
+    """What `ls-files -s -z` printed."""
+    entries: dict[str, TreeEntry] = {}
+    unmerged: set[str] = set()
     for line in git.parts(output):
         facts, _, path = line.partition("\t")
         mode, blob, stage = facts.split(" ")
-        yield path, TreeEntry(mode, blob), stage
+        if stage == "0":
+            entries[path] = TreeEntry(mode, blob)
+        else:
+            unmerged.add(path)
+    return IndexEntries(entries, frozenset(unmerged))
 
 
 def _under(prefix: str) -> tuple[str, ...]:

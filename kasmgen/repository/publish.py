@@ -18,9 +18,9 @@ from pathlib import Path
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
+from kasmgen.repository import branches, git, readiness, signals
 from kasmgen.repository import commit as repository_commit
 from kasmgen.repository import files as repository_files
-from kasmgen.repository import git, signals
 from kasmgen.repository import journal as journals
 from kasmgen.repository.commit import Made
 from kasmgen.repository.journal import Journal, JournalEntry, digest
@@ -209,20 +209,20 @@ def publish(wanted: Publication) -> Published:
     repo, commit = wanted.repo, wanted.commit
     if not wanted.paths:
         return Published(None, wanted.changes)
-    git.check_writable(repo)
+    readiness.check_writable(repo)
     with signals.deferred(lambda: repository_commit.working(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
             log.warning(line)
         made = _publish(wanted, interrupt)
     if commit and commit.push and made:
-        git.push(repo)
+        branches.push(repo)
     return Published(made.id if made else None, wanted.changes, len(made.changes) if made else 0)
 
 
 def check(repo: git.Repository, root: Path, paths: Iterable[str]) -> None:
     """Raise RepositoryError if git ignores any of these paths of the project, so that they cannot be committed."""
     prefix = git.toplevel_relative(repo, root.resolve())
-    git.check_not_ignored(repo, [_in_repo(prefix, path) for path in paths])
+    readiness.check_not_ignored(repo, [_in_repo(prefix, path) for path in paths])
 
 
 def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
@@ -230,7 +230,7 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
     prefix = git.toplevel_relative(repo, root)
     in_repo = [_in_repo(prefix, path) for path in wanted.paths]
     # Not before the recovery: the lock of a killed run would look like a git at work.
-    standing = git.standing(repo, commit.branch) if commit else git.Standing(git.state(repo), {})
+    standing = readiness.standing(repo, commit.branch) if commit else readiness.Standing(git.state(repo), {})
     entries = tuple(_entry(root, prefix, path, changes) for path in wanted.paths)
     if commit:
         _check_commit(repo, commit, in_repo, standing.state)
@@ -247,7 +247,7 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
     try:
         interrupt.check()
         if commit and commit.branch is not None:
-            git.switch_new_branch(repo, commit.branch)
+            branches.switch_new_branch(repo, commit.branch)
         _apply(repo.root, root, changes, journal, interrupt)
         made = repository_commit.commit_only(repo, in_repo, commit.message, standing) if commit else None
     except BaseException as error:
@@ -259,11 +259,11 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
 
 def _check_commit(repo: git.Repository, commit: NewCommit, paths: Sequence[str], now: git.State) -> None:
     """Raise RepositoryError or InputError, before anything is written, if git would refuse the commit or the push."""
-    git.check_not_ignored(repo, paths)
+    readiness.check_not_ignored(repo, paths)
     if commit.branch is not None:
-        git.check_new_branch(repo, commit.branch)
+        branches.check_new_branch(repo, commit.branch)
     if commit.push:
-        git.destination(repo, commit.branch or now.branch or "")
+        branches.destination(repo, commit.branch or now.branch or "")
 
 
 def _in_repo(prefix: str, path: str) -> str:
@@ -399,7 +399,7 @@ def _settle(repo: git.Repository, journal: Journal) -> _Settled:
     for directory in reversed(journal.made):
         repository_files.remove_empty(repo.root / directory)
     if journal.new_branch is not None and not landed:
-        git.leave_new_branch(repo, journal.new_branch, back_to=journal.branch, at=journal.head)
+        branches.leave_new_branch(repo, journal.new_branch, back_to=journal.branch, at=journal.head)
     return _Settled(sorted(landed), back, left)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kasmgen.errors import RepositoryError
-from kasmgen.repository import commit, git
+from kasmgen.repository import commit, git, readiness
 from tests.needs import program
 from tests.repository.repositories import Clone, make
 
@@ -109,11 +109,11 @@ def test_ignored_paths_are_named_with_the_line_that_ignores_them(clone: Clone) -
     for path in ("a.yaml", "good.yaml", "p/secret", "plain"):
         clone.write(path, "1\n")
     with pytest.raises(RepositoryError) as caught:
-        git.check_not_ignored(clone.repo, ["a.yaml", "good.yaml", "p/secret", "plain"])
+        readiness.check_not_ignored(clone.repo, ["a.yaml", "good.yaml", "p/secret", "plain"])
     assert "a.yaml (.gitignore:2: *.yaml)" in caught.value.message
     assert "p/secret (p/.gitignore:1: /secret)" in caught.value.message
     assert "good.yaml (" not in caught.value.message
-    git.check_not_ignored(clone.repo, ["good.yaml", "plain"])
+    readiness.check_not_ignored(clone.repo, ["good.yaml", "plain"])
     assert commit_only(clone, ["good.yaml", "plain"], "Good") == clone.head
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kasmgen.errors import InputError, RepositoryError, ToolError
-from kasmgen.repository import git
+from kasmgen.repository import branches, git, readiness
+from kasmgen.repository.objects import Reader
 from tests.needs import program
 from tests.repository.repositories import Clone, make
 
@@ -170,13 +171,13 @@ def test_an_operation_in_progress_is_named_with_its_way_out(clone: Clone, operat
     OPERATIONS[operation](clone)
     assert git.state(clone.repo).operation == operation
     with pytest.raises(RepositoryError, match=f"a {operation} is in progress") as caught:
-        git.check_ready(clone.repo, commit=True)
+        readiness.check_ready(clone.repo, commit=True)
     assert f"git {operation}" in caught.value.hint
     assert caught.value.code == 5
-    git.check_ready(clone.repo, commit=False)
+    readiness.check_ready(clone.repo, commit=False)
     way_out = "reset" if operation == "bisect" else "--abort"
     clone.git(operation, way_out)
-    git.check_ready(clone.repo, commit=True)
+    readiness.check_ready(clone.repo, commit=True)
 
 
 def test_unmerged_paths_without_an_operation_are_named(clone: Clone) -> None:
@@ -186,18 +187,18 @@ def test_unmerged_paths_without_an_operation_are_named(clone: Clone) -> None:
     clone.git("stash", "pop", ok=(1,))
     assert git.state(clone.repo).operation == ""
     with pytest.raises(RepositoryError, match="unmerged paths: README"):
-        git.check_ready(clone.repo, commit=True)
+        readiness.check_ready(clone.repo, commit=True)
 
 
 def test_a_detached_head_needs_a_branch_or_no_commit(clone: Clone) -> None:
     clone.git("checkout", "-q", "--detach")
     assert git.state(clone.repo).detached
     with pytest.raises(RepositoryError, match="HEAD is detached") as caught:
-        git.check_ready(clone.repo, commit=True)
+        readiness.check_ready(clone.repo, commit=True)
     assert "--branch NAME" in caught.value.hint
     assert "--no-commit" in caught.value.hint
-    git.check_ready(clone.repo, commit=True, branch="new")
-    git.check_ready(clone.repo, commit=False)
+    readiness.check_ready(clone.repo, commit=True, branch="new")
+    readiness.check_ready(clone.repo, commit=False)
 
 
 def test_a_bare_repository_is_refused(clone: Clone, tmp_path: Path) -> None:
@@ -207,23 +208,23 @@ def test_a_bare_repository_is_refused(clone: Clone, tmp_path: Path) -> None:
     assert found.bare
     for commit in (True, False):
         with pytest.raises(RepositoryError, match="bare repository"):
-            git.check_ready(found, commit=commit)
+            readiness.check_ready(found, commit=commit)
 
 
 def test_an_unborn_branch_is_ready(tmp_path: Path) -> None:
     repo = git.init(tmp_path / "new")
     assert git.state(repo).unborn
-    git.check_ready(repo, commit=True)
+    readiness.check_ready(repo, commit=True)
 
 
 @pytest.mark.parametrize("missing", ["name", "email"])
 def test_an_identity_is_asked_for_and_never_made_up(clone: Clone, missing: str) -> None:
     clone.git("config", "--global", "--unset", f"user.{missing}")
     with pytest.raises(RepositoryError, match="does not know who you are") as caught:
-        git.check_ready(clone.repo, commit=True)
+        readiness.check_ready(clone.repo, commit=True)
     assert "git config --global user.name" in caught.value.hint
     assert "user.email" in caught.value.hint
-    git.check_ready(clone.repo, commit=False)
+    readiness.check_ready(clone.repo, commit=False)
 
 
 def test_an_identity_from_the_environment_is_one(clone: Clone, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +232,7 @@ def test_an_identity_from_the_environment_is_one(clone: Clone, home: Path, monke
     for who in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{who}_NAME", "Somebody")
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "somebody@example.com")
-    git.check_ready(clone.repo, commit=True)
+    readiness.check_ready(clone.repo, commit=True)
 
 
 @pytest.mark.parametrize(
@@ -259,17 +260,17 @@ def test_an_identity_is_what_git_takes_for_one(
     for key, value in settings.items():
         clone.git("config", key, value)
     if known:
-        git.check_ready(clone.repo, commit=True)
+        readiness.check_ready(clone.repo, commit=True)
     else:
         with pytest.raises(RepositoryError, match="does not know who you are"):
-            git.check_ready(clone.repo, commit=True)
+            readiness.check_ready(clone.repo, commit=True)
 
 
 def test_a_git_that_holds_the_index_is_waited_for_and_then_named(clone: Clone) -> None:
     lock = clone.root / ".git/index.lock"
     lock.touch()
     with pytest.raises(RepositoryError, match=r"another git holds .*index\.lock"):
-        git.check_ready(clone.repo, commit=True)
+        readiness.check_ready(clone.repo, commit=True)
     assert lock.exists()
 
 
@@ -278,9 +279,9 @@ import sys
 import tempfile
 from pathlib import Path
 from kasmgen.errors import RepositoryError
-from kasmgen.repository import git
+from kasmgen.repository import git, readiness
 try:
-    git.check_ready(git.find(Path(sys.argv[1])), commit=False)
+    readiness.check_ready(git.find(Path(sys.argv[1])), commit=False)
 except RepositoryError as error:
     print(error.message)
 """
@@ -311,9 +312,9 @@ def test_dirty_knows_staged_changed_deleted_and_untracked_files(clone: Clone) ->
     (clone.root / "p/gone").unlink()
     clone.write("p/new/file with ä", "x")
     clone.write("q/changed", "x")
-    assert git.dirty(clone.repo, ["p"]) == {"p/changed", "p/staged", "p/gone", "p/new/file with ä"}
-    assert git.dirty(clone.repo, ["p/same", "p/gone"]) == {"p/gone"}
-    assert git.dirty(clone.repo, []) == set()
+    assert Reader(clone.repo).dirty(["p"]) == {"p/changed", "p/staged", "p/gone", "p/new/file with ä"}
+    assert Reader(clone.repo).dirty(["p/same", "p/gone"]) == {"p/gone"}
+    assert Reader(clone.repo).dirty([]) == set()
 
 
 # --- branches and remotes ------------------------------------------------
@@ -324,28 +325,28 @@ def test_a_new_branch_takes_everything_along(clone: Clone) -> None:
     clone.write("staged", "1\n")
     clone.git("add", "staged")
     before = clone.snapshot()
-    git.switch_new_branch(clone.repo, "feature/x")
+    branches.switch_new_branch(clone.repo, "feature/x")
     assert git.branch(clone.repo) == "feature/x"
     after = clone.snapshot()
     assert (after.files, after.staged, after.head) == (before.files, before.staged, before.head)
-    git.leave_new_branch(clone.repo, "feature/x", back_to="main", at=clone.head)
+    branches.leave_new_branch(clone.repo, "feature/x", back_to="main", at=clone.head)
     assert clone.snapshot() == before
 
 
 def test_a_new_branch_from_a_detached_head_and_back(clone: Clone) -> None:
     clone.git("checkout", "-q", "--detach")
     before = clone.snapshot()
-    git.switch_new_branch(clone.repo, "new")
+    branches.switch_new_branch(clone.repo, "new")
     assert git.branch(clone.repo) == "new"
-    git.leave_new_branch(clone.repo, "new", back_to=None, at=clone.head)
+    branches.leave_new_branch(clone.repo, "new", back_to=None, at=clone.head)
     assert clone.snapshot() == before
 
 
 def test_a_new_branch_in_an_empty_repository_and_back(tmp_path: Path) -> None:
     repo = git.init(tmp_path / "new")
-    git.switch_new_branch(repo, "first")
+    branches.switch_new_branch(repo, "first")
     assert (git.branch(repo), git.head(repo)) == ("first", None)
-    git.leave_new_branch(repo, "first", back_to="main", at=None)
+    branches.leave_new_branch(repo, "first", back_to="main", at=None)
     assert git.branch(repo) == "main"
 
 
@@ -353,7 +354,7 @@ def test_a_new_branch_in_an_empty_repository_and_back(tmp_path: Path) -> None:
 def test_names_that_no_branch_can_have_are_refused(clone: Clone, name: str) -> None:
     before = clone.snapshot()
     with pytest.raises(InputError, match="--branch"):
-        git.switch_new_branch(clone.repo, name)
+        branches.switch_new_branch(clone.repo, name)
     assert clone.snapshot() == before
 
 
@@ -361,9 +362,9 @@ def test_an_existing_branch_is_refused(clone: Clone) -> None:
     clone.git("branch", "there")
     for name in ("there", "main"):
         with pytest.raises(RepositoryError, match="exists already"):
-            git.switch_new_branch(clone.repo, name)
+            branches.switch_new_branch(clone.repo, name)
     with pytest.raises(RepositoryError):
-        git.switch_new_branch(clone.repo, "there/below")
+        branches.switch_new_branch(clone.repo, "there/below")
     assert git.branch(clone.repo) == "main"
 
 
@@ -375,9 +376,9 @@ def remote(clone: Clone, tmp_path: Path) -> Clone:
 
 
 def test_a_branch_without_upstream_is_pushed_to_origin_and_follows_it(clone: Clone, remote: Clone) -> None:
-    git.switch_new_branch(clone.repo, "new")
+    branches.switch_new_branch(clone.repo, "new")
     made = clone.commit({"ours": "1\n"})
-    git.push(clone.repo)
+    branches.push(clone.repo)
     assert remote.git("rev-parse", "refs/heads/new") == made
     assert clone.git("rev-parse", "--abbrev-ref", "@{upstream}") == "origin/new"
 
@@ -387,7 +388,7 @@ def test_a_branch_is_pushed_to_its_upstream_whatever_that_is_called(clone: Clone
     clone.git("fetch", "-q", "origin")
     clone.git("switch", "-q", "-c", "mine", "--track", "origin/theirs")
     made = clone.commit({"ours": "1\n"})
-    git.push(clone.repo)
+    branches.push(clone.repo)
     assert remote.git("rev-parse", "refs/heads/theirs") == made
     assert remote.git("for-each-ref", "refs/heads/mine") == ""
 
@@ -397,10 +398,10 @@ def test_a_push_that_is_refused_says_why_and_that_the_commit_is_there(clone: Clo
     clone.commit({"ours": "1\n"})
     clone.hook("pre-push", "echo 'not on a Friday' >&2; exit 1")
     with pytest.raises(RepositoryError, match="not on a Friday") as caught:
-        git.push(clone.repo)
+        branches.push(clone.repo)
     assert caught.value.message.startswith("committed, but")
 
 
 def test_without_a_remote_there_is_nowhere_to_push_to(clone: Clone) -> None:
     with pytest.raises(RepositoryError, match="no remote called origin"):
-        git.push(clone.repo)
+        branches.push(clone.repo)
