@@ -109,11 +109,11 @@ def render(run: RenderSession, release: Release) -> tuple[Render, Render]:
     if texts[0] == texts[1]:
         return first, first
     first, second = checksums.without_random(first, normalise.normalise(texts[1], release.namespace))
-    _demand_deterministic(release.loaded.chart, first, second)
+    _require_deterministic(release.loaded.chart, first, second)
     return first, second
 
 
-def _demand_deterministic(chart: Chart, first: Render, second: Render) -> None:
+def _require_deterministic(chart: Chart, first: Render, second: Render) -> None:
     plain = [{key: item.object for key, item in render.objects.items()} for render in (first, second)]
     found = equality.differences(plain[0], plain[1])
     ids = sorted(first.secrets.keys() ^ second.secrets.keys())

@@ -81,7 +81,7 @@ def run(
             {environment.name: passed},
             progress,
         )
-    _demand_current_base(workspace, result)
+    _require_current_base(workspace, result)
     tree = {
         **result.tree,
         SOPS_FILE: sops_config,
@@ -179,7 +179,7 @@ def _expected_paths(release: Release, environment: Environment) -> list[str]:
 def _sops_config(workspace: Workspace, request: AddRequest, options: Options, paths: Sequence[str]) -> bytes:
     """`.sops.yaml` with a rule for the environment; the rules of all the others made sure of."""
     if options.commit and not options.dry_run:
-        _demand_committed_rules(workspace)
+        _require_committed_rules(workspace)
     new = secrets_sops_config.add_environment(
         workspace.sops_config, request.name, request.recipients, paths, workspace.environments
     )
@@ -189,7 +189,7 @@ def _sops_config(workspace: Workspace, request: AddRequest, options: Options, pa
     return new
 
 
-def _demand_committed_rules(workspace: Workspace) -> None:
+def _require_committed_rules(workspace: Workspace) -> None:
     """The commit would hold the whole file: also what somebody has changed in it for another purpose."""
     if Reader(workspace.repo).dirty([workspace.in_repo(SOPS_FILE)]):
         raise RepositoryError(
@@ -198,7 +198,7 @@ def _demand_committed_rules(workspace: Workspace) -> None:
         )
 
 
-def _demand_current_base(workspace: Workspace, result: build.Built) -> None:
+def _require_current_base(workspace: Workspace, result: build.Built) -> None:
     stale = publish.plan(workspace.root, result.base, prune=["base"])
     if stale:
         raise RepositoryError(

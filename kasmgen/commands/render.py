@@ -60,7 +60,7 @@ def run(
     if check:
         return _compared(plan, len(selected))
     if changes and options.commit:
-        _demand_committed(workspace, selected, {*changes.paths, *plan.also_commit})
+        _require_committed(workspace, selected, {*changes.paths, *plan.also_commit})
     return change.finish(plan, options)
 
 
@@ -146,7 +146,7 @@ def _orphans(workspace: Workspace) -> list[str]:
     ]
 
 
-def _demand_committed(workspace: Workspace, names: Sequence[str], ours: Collection[str]) -> None:
+def _require_committed(workspace: Workspace, names: Sequence[str], ours: Collection[str]) -> None:
     """Refuse a commit that would not build because people's files that an overlay names are not in it."""
     reader = Reader(workspace.repo)
     held = set(reader.tree(workspace.head)) if workspace.head else set()

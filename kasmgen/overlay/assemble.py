@@ -69,7 +69,7 @@ def prove(inputs: OverlayInputs, builder: verify.Builder) -> AssembledOverlay:
     KasmgenError for a build that differs.
     """
     where = f"environment {inputs.name}"
-    verify.demand_carried(where, [place for obj in inputs.want.values() for place in kustomize_limits.find(obj)])
+    verify.require_expressible(where, [place for obj in inputs.want.values() for place in kustomize_limits.find(obj)])
     json_only: frozenset[ResourceId] = frozenset()
     for last in (False, True):
         own, entries, apart = _overlay(inputs, json_only)
@@ -88,7 +88,7 @@ def prove(inputs: OverlayInputs, builder: verify.Builder) -> AssembledOverlay:
         if not wrong:
             break
         if last:
-            verify.demand_exact(where, inputs.want, got)
+            verify.require_exact(where, inputs.want, got)
         json_only |= wrong
     text = _kustomization(inputs, own, entries)
     whole = {**own, **inputs.secrets, inputs.kustomization: text.encode()}
@@ -103,7 +103,7 @@ def _overlay(
 ) -> tuple[dict[str, bytes], list[Yaml], tuple[ResourceId, ...]]:
     """Files of patches and resources, the entries of the patches, and what is no part of the chart (the Namespace)."""
     assembly = overlay_patches.patched(inputs.base, inputs.want, json_only)
-    verify.demand_carried(f"environment {inputs.name}", assembly.beyond)
+    verify.require_expressible(f"environment {inputs.name}", assembly.inexpressible)
     out: dict[str, bytes] = {}
     entries: list[Yaml] = []
     taken: dict[str, set[str]] = {

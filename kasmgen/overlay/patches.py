@@ -26,14 +26,14 @@ class Assembly:
     patches: id in the base -> its patch. added: objects that the base lacks.
     becomes: id in the base -> id in the environment, for every object that both
     have; the two differ where the environment has another namespace.
-    beyond: where an object has something that no patch can bring out. Its patch
+    inexpressible: where an object has something that no patch can bring out. Its patch
     is there, but the build of it fails or differs.
     """
 
     patches: Mapping[ResourceId, Patch]
     added: Mapping[ResourceId, Object]
     becomes: Mapping[ResourceId, ResourceId]
-    beyond: tuple[Difference, ...] = ()
+    inexpressible: tuple[Difference, ...] = ()
 
 
 def patched(
@@ -62,7 +62,7 @@ def patched(
             found[key] = _by_identity(made, base[key], want.get(key)) if key in shared else made
     taken = set(becomes.values())
     added = {key: want[key] for key in sorted(want) if key not in taken}
-    return Assembly(found, added, becomes, tuple(_beyond(found, want, becomes, shared)))
+    return Assembly(found, added, becomes, tuple(_inexpressible(found, want, becomes, shared)))
 
 
 def _patch(base: Object, want: Object | None, only_json: bool) -> Patch | None:
@@ -71,7 +71,7 @@ def _patch(base: Object, want: Object | None, only_json: bool) -> Patch | None:
     return patches.compute(base, want, form="json" if only_json and json_patch.carries(want) else "auto")
 
 
-def _beyond(
+def _inexpressible(
     found: Mapping[ResourceId, Patch],
     want: Mapping[ResourceId, Object],
     becomes: Mapping[ResourceId, ResourceId],
@@ -107,17 +107,17 @@ def _pairs(base: Mapping[ResourceId, Object], want: Mapping[ResourceId, Object])
 
     The same id is the same object. Of the rest, those that differ in nothing
     but the namespace are; where that could be several, the one in the namespace
-    to which most of the clear cases moved.
+    to which most of those moved that can be paired in one way only.
     """
     pairs = {key: key for key in base.keys() & want.keys()}
     left = _by_name(key for key in base if key not in pairs)
     right = _by_name(key for key in want if key not in pairs)
     moves = _moves(left, right)
     for name, keys in left.items():
-        clear = len(keys) == 1 and len(right.get(name, ())) == 1
+        only = len(keys) == 1 and len(right.get(name, ())) == 1
         for key in keys:
             for other in right.get(name, ()):
-                if clear or moves.get(key.namespace) == other.namespace:
+                if only or moves.get(key.namespace) == other.namespace:
                     pairs[key] = other
     return dict(sorted(pairs.items()))
 

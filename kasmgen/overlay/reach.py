@@ -56,7 +56,7 @@ class _Named:
     plugin: bool
 
 
-def demand_inside(directory: str, read: Read) -> None:
+def require_inside(directory: str, read: Read) -> None:
     """Raise InputError if building `directory` (from the Git root) would read outside of the repository.
 
     The message names the file, the field and what it names. Kustomizations that the first one points to are followed.

@@ -96,11 +96,11 @@ def inexact(want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object])
     )
 
 
-def demand_carried(where: str, places: Sequence[equality.Difference]) -> None:
-    """Raise InputError that names the places which kustomize cannot carry, if there are any."""
-    if places:
+def require_expressible(where: str, differences: Sequence[equality.Difference]) -> None:
+    """Raise InputError that names what kustomize cannot bring out, if there is anything."""
+    if differences:
         raise InputError(
-            f"{where}: the chart renders what Flux (kustomize) cannot carry: {_few(places)}",
+            f"{where}: the chart renders what Flux (kustomize) cannot carry: {_few(differences)}",
             hint="change it in the chart or its values; data of any kind fits into binaryData (base64)",
         )
 
@@ -110,7 +110,7 @@ def _few(found: Sequence[equality.Difference]) -> str:
     return "; ".join(str(item) for item in found[:5]) + more
 
 
-def demand_exact(where: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
+def require_exact(where: str, want: Mapping[ResourceId, Object], got: Mapping[ResourceId, Object]) -> None:
     """Raise KasmgenError that names object and path of the first differences, if there are any."""
     found = equality.differences(want, got)
     if not found:
@@ -133,6 +133,6 @@ def prove_base(
     Raises InputError that names what kustomize cannot carry, KasmgenError if the build is not `want`.
     """
     where = "the base"
-    demand_carried(where, [place for obj in want.values() for place in kustomize_limits.find(obj)])
+    require_expressible(where, [place for obj in want.values() for place in kustomize_limits.find(obj)])
     write_tree(root, files)
-    demand_exact(where, want, build(program, root, paths.BASE, cache))
+    require_exact(where, want, build(program, root, paths.BASE, cache))

@@ -139,11 +139,11 @@ def environment_names(root: Path) -> list[str]:
 
 def _environments(root: Path) -> list[tuple[str, EnvironmentFiles]]:
     found = environment_names(root)
-    _demand_inputs(root, found)
+    _require_inputs(root, found)
     return [(name, _environment(root, name)) for name in found]
 
 
-def _demand_inputs(root: Path, environments: Collection[str]) -> None:
+def _require_inputs(root: Path, environments: Collection[str]) -> None:
     """Raise InputError for an overlay that kasmgen made and that has lost its inputs: it would be passed over."""
     overlays = root / paths.OVERLAYS
     for folder in sorted(overlays.iterdir()) if overlays.is_dir() else ():

@@ -93,7 +93,7 @@ class Comparison:
                 self._built(self.new, new)
                 return ()
             with _naming(self.new):
-                self.new.demand_builds(self.program.take(), new, self.cache)
+                self.new.require_builds(self.program.take(), new, self.cache)
             return ()
         now = self.builders.start(self._built, self.new, new)
         early = self.early.pop(old.name, None) if old else None

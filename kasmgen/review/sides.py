@@ -129,7 +129,7 @@ class Side:
             if _holds_clear_secret(path, content):
                 self._clear.add(path)
 
-    def demand_builds(self, program: Kustomize, overlay: OverlayFiles, cache: ParseCache) -> None:
+    def require_builds(self, program: Kustomize, overlay: OverlayFiles, cache: ParseCache) -> None:
         """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
         directory = self._at(overlay.directory)
         self._demanding(lambda: kustomize.build_text(program, self._directory / directory))

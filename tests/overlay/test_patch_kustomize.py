@@ -64,10 +64,10 @@ def built(base: Mapping[ResourceId, Object], made: patches.Assembly) -> dict[Res
 
 
 def must_be_exact(base: list[Object], want: list[Object], *, json: bool) -> patches.Assembly:
-    """All objects but those that are named as beyond every patch come out exactly as wanted."""
+    """All objects but those that are named as inexpressible come out exactly as wanted."""
     objects, wanted = by_id(base), by_id(want)
     made = assembled(objects, wanted, json=json)
-    for key in {difference.id for difference in made.beyond}:
+    for key in {difference.id for difference in made.inexpressible}:
         del wanted[key]
         del objects[next(mine for mine, other in made.becomes.items() if other == key)]
     made = assembled(objects, wanted, json=json)
@@ -282,7 +282,7 @@ def test_what_json_patches_lose_is_named_merged_where_possible_and_moved_anew(va
     only_json = {**base, "apiVersion": "v2"}
     objects, wanted = by_id([base]), by_id([only_json])
     made = patches.patched(objects, wanted)
-    assert [d.path for d in made.beyond] == ["/more/v"]
+    assert [d.path for d in made.inexpressible] == ["/more/v"]
     try:
         assert equality.differences(wanted, built(objects, made))
     except ToolError as error:

@@ -145,7 +145,7 @@ def test_what_makes_kustomize_leave_the_repository_is_refused(
     subprocess.run(arguments, env=environment, capture_output=True, check=False, timeout=120)
     assert outside.reached()
     with pytest.raises(InputError, match="is on the network") as caught:
-        reach.demand_inside(".", reader(root))
+        reach.require_inside(".", reader(root))
     assert caught.value.hint
 
 
@@ -155,7 +155,7 @@ def test_a_directory_above_the_repository_is_refused(tmp_path: Path, target: str
     overlay.mkdir(parents=True)
     (overlay / "kustomization.yaml").write_text(f"resources: ['{target}/..']\n")
     with pytest.raises(InputError, match=r"^overlays/prod/kustomization.yaml: resources\[0\]: .* leads out of the Git"):
-        reach.demand_inside("overlays/prod", reader(tmp_path))
+        reach.require_inside("overlays/prod", reader(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_directory_above_the_repository_is_refused(tmp_path: Path, target: str
 )
 def test_what_stays_within_is_taken_and_reaches_nothing(tmp_path: Path, outside: Outside, kustomization: str) -> None:
     root = project(tmp_path / "repo", kustomization, outside.host)
-    reach.demand_inside(".", reader(root))
+    reach.require_inside(".", reader(root))
     program = kustomize.locate()
     arguments = [*program.command, *(() if program.is_kubectl else ("build",)), str(root)]
     done = subprocess.run(arguments, env={**os.environ, "PATH": outside.path}, capture_output=True, check=False)
@@ -184,4 +184,4 @@ def test_a_circle_of_kustomizations_ends(tmp_path: Path) -> None:
     for name, other in (("a", "b"), ("b", "a")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "kustomization.yaml").write_text(f"resources: [../{other}]\n")
-    reach.demand_inside("a", reader(tmp_path))
+    reach.require_inside("a", reader(tmp_path))

@@ -93,7 +93,7 @@ def _describe(path: Path, into: Path, digest: str) -> Chart:
         raise InputError(f"{source}: Chart.yaml has a name or version that Helm does not allow")
     if metadata.get("type") == "library":
         raise InputError(f"{source}: a library chart renders nothing by itself")
-    _demand_dependencies(into, metadata, source)
+    _require_dependencies(into, metadata, source)
     return Chart(
         name=name,
         version=version,
@@ -103,7 +103,7 @@ def _describe(path: Path, into: Path, digest: str) -> Chart:
     )
 
 
-def _demand_dependencies(chart: Path, metadata: dict[str, Yaml], source: str) -> None:
+def _require_dependencies(chart: Path, metadata: dict[str, Yaml], source: str) -> None:
     """Refuse a chart whose dependencies are not all there: libhelm would render it without them and say nothing."""
     listed = metadata.get("dependencies")
     requirements = chart / "requirements.yaml"  # where charts of apiVersion v1 have them
