@@ -12,7 +12,7 @@ from kasmgen.check.rule import Finding, run
 from kasmgen.check.rules import leaks, sealed_files
 from kasmgen.errors import InputError, RepositoryError
 from kasmgen.layout import paths as layout_paths
-from kasmgen.project import config
+from kasmgen.project import config, workspace
 from kasmgen.project.config import Project
 from kasmgen.repository import git
 from kasmgen.repository.objects import Reader
@@ -61,8 +61,6 @@ def check(start: Path) -> tuple[Project, list[Finding]]:
 
 def _prefix(repo: git.Repository, start: Path) -> str:
     """Where the project is in the repository: at or above `start`, by its file on disk."""
-    from kasmgen.project import workspace
-
     relative = git.toplevel_relative(repo, workspace.find_root(start))
     return "" if relative == "." else relative
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 from kasmgen import __version__
@@ -120,8 +121,6 @@ def _sarif_rule(rule: Rule[Any]) -> dict[str, Any]:
 
 
 def _sarif_result(finding: Finding, listed: list[str]) -> dict[str, Any]:
-    from urllib.parse import quote
-
     about = ": ".join(clean(part) for part in (finding.environment, finding.object, finding.message) if part)
     result: dict[str, Any] = {
         "ruleId": finding.rule,

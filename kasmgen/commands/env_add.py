@@ -87,7 +87,7 @@ def run(
         SOPS_FILE: sops_config,
         f"{environment.directory}/{ENVIRONMENT_FILE}": config.environment_text(environment).encode(),
     }
-    plan = _plan(workspace, environment, tree, result, passed, options, run_.programs)
+    plan = _plan(workspace, environment, tree, result, passed, options, programs=run_.programs)
     return change.finish(plan, options)
 
 
@@ -214,6 +214,7 @@ def _plan(
     result: build.Built,
     passed: Supplied,
     options: Options,
+    *,
     programs: Programs,
 ) -> PlannedChange:
     name = environment.name

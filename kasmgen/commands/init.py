@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def run(request: InitRequest, options: Options, helm: HelmLibrary) -> Outcome:
         recipients.append(key[0])
     repo, made = _repository(root, options)
     try:
-        return _make(repo, root, request, project, recipients, key, options, helm)
+        return _make(repo, root, request, project, recipients, key, options=options, helm=helm)
     except BaseException:
         made.undo()
         raise
@@ -98,8 +99,6 @@ class _Made:
 
     def undo(self) -> None:
         """Take it away again."""
-        import shutil
-
         if self.git_dir:
             shutil.rmtree(self.git_dir, ignore_errors=True)
         for directory in self.directories:
@@ -145,6 +144,7 @@ def _make(
     project: Project,
     recipients: Sequence[str],
     key: tuple[str, Secret] | None,
+    *,
     options: Options,
     helm: HelmLibrary,
 ) -> Outcome:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from kasmgen.errors import InputError, ToolError
@@ -28,8 +29,6 @@ class Schemas:
 
 def _home() -> Path:
     # Importing the package takes a third of a second; only its files are of use here.
-    from importlib.util import find_spec
-
     found = find_spec(PACKAGE)
     places = list(found.submodule_search_locations or ()) if found else []
     home = Path(places[0]) / "kubernetes-json-schema" if places else None

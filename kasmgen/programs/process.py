@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -132,10 +133,7 @@ def _started(
 
 
 def _limit(pid: int, memory: int) -> None:
-    # Imported here: only some systems have it.
-    import resource
-
-    if hasattr(resource, "prlimit"):
+    if hasattr(resource, "prlimit"):  # some systems do without
         with suppress(ProcessLookupError):  # it has ended already
             resource.prlimit(pid, resource.RLIMIT_DATA, (memory, memory))
 

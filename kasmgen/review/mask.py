@@ -144,8 +144,8 @@ def _revealing(value: bytes) -> Iterator[str]:
 
 def _lines(text: str) -> Iterator[str]:
     """Lines that tell something by themselves: a key that was indented or cut is still found by them."""
-    for line in text.splitlines() if "\n" in text else ():
-        line = line.strip()
+    for written in text.splitlines() if "\n" in text else ():
+        line = written.strip()
         if len(line) >= _SHORTEST_LINE and not line.startswith("-----"):
             yield line
 

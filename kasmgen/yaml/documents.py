@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from kasmgen.errors import InputError
-from kasmgen.yaml.scalars import resolve as resolve
-from kasmgen.yaml.scalars import resolve_key, resolve_tagged
+from kasmgen.yaml.scalars import resolve, resolve_key, resolve_tagged
 
 Yaml: TypeAlias = Any
 """A plain value: dict with text keys, list, str, int, float, bool or None."""

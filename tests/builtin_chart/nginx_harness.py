@@ -499,6 +499,7 @@ class Site:
             capture_output=True,
             text=True,
             timeout=waiting.GUARD,
+            check=False,
             **as_nobody(),
         )
         assert done.returncode == 0, done.stderr

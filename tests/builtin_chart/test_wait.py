@@ -76,6 +76,7 @@ def run(container: Object, port: int, tmp_path: Path, longest: int = 600) -> sub
         capture_output=True,
         text=True,
         timeout=GUARD,
+        check=False,
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import pyrage
 import pytest
@@ -427,8 +428,6 @@ def test_names_and_content_from_strangers_steer_nothing(prod: Machine) -> None:
 
 
 def test_the_formats_say_the_same(prod: Machine) -> None:
-    from xml.etree import ElementTree
-
     _plain_secret(prod)
     _soon(prod)
     flags = ("check", "--no-schemas", "--no-history")

@@ -42,7 +42,11 @@ def dumps_are_made(tmp_path: Path) -> None:
     folder = tmp_path / "crash"
     folder.mkdir()
     subprocess.run(
-        [sys.executable, "-c", "import os; os.abort()"], cwd=folder, preexec_fn=dumping, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", "import os; os.abort()"],
+        cwd=folder,
+        preexec_fn=dumping,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
     if not dumps(folder):
         pytest.skip("this machine keeps core dumps elsewhere, or makes none")
@@ -74,6 +78,7 @@ def crash(project: Machine, folder: Path, name: str) -> int:
         cwd=project.root,
         env=environment,
         preexec_fn=dumping,
+        check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

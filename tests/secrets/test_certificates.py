@@ -9,6 +9,7 @@ import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from cryptography import x509
@@ -223,8 +224,6 @@ def test_issuing_is_a_function_of_its_arguments() -> None:
 
 
 def test_a_moment_in_another_zone_is_the_same_moment() -> None:
-    from zoneinfo import ZoneInfo
-
     there = NOW.astimezone(ZoneInfo("Asia/Kathmandu"))
     facts = certificates.facts(issued(spec(), now=there).certificate)
     assert facts[annotations.NOT_BEFORE] == "2031-05-17T11:55:00Z"

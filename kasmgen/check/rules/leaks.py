@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from kasmgen.check.rule import ERROR, WARNING, Hit, Rule
 from kasmgen.errors import InputError
+from kasmgen.kubernetes import kinds
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths as layout_paths
 from kasmgen.secrets import private_keys
@@ -180,8 +181,6 @@ def too_large(text: Text) -> Iterator[Hit]:
 
 def values_of(objects: Iterable[Mapping[str, object]]) -> Iterator[tuple[str, str, bytes]]:
     """(object, field, value) of everything in ConfigMaps and in environment variables of containers."""
-    from kasmgen.kubernetes import kinds
-
     for obj in objects:
         shown = _shown(obj)
         if obj.get("kind") == "ConfigMap":

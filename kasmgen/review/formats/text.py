@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
 
 from kasmgen.quantities import count
 from kasmgen.review.formats import words
 from kasmgen.review.formats.line_diff import Line, clip
 from kasmgen.review.formats.view import EntryView, FieldView, ReportView, view
 from kasmgen.review.grouping import Report
-
-if TYPE_CHECKING:
-    from rich.text import Text
 
 _SEVERITY = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _MARKS = {"-": "red", "+": "green", " ": "", "~": "dim"}
@@ -32,9 +31,6 @@ def render(report: Report, *, colour: bool = False, full: bool = False) -> str:
     full: whole objects that come or go, and every line of a diff that the report has.
     Long lines are not wrapped, so that the text can be searched and piped.
     """
-    # Imported here: the other formats do without.
-    from rich.console import Console
-
     shown = view(report)
     console = Console(
         force_terminal=colour,
@@ -53,8 +49,6 @@ def render(report: Report, *, colour: bool = False, full: bool = False) -> str:
 
 
 def _assemble(parts: list[_Styled]) -> Text:
-    from rich.text import Text
-
     return Text.assemble(*((text, style) for text, style in parts), no_wrap=True, end="")
 
 
