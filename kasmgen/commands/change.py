@@ -160,9 +160,10 @@ def finish(plan: PlannedChange, options: Options, around: AbstractContextManager
     )
     if not plan.changes:
         return outcome
-    if plan.repo is not None and options.commit and options.dry_run:
-        publish.check(plan.repo, plan.root, [*plan.changes.paths, *plan.also_commit])
     if plan.repo is None or options.dry_run:
+        # What is made is refused by publish itself.
+        if plan.repo is not None and options.commit:
+            publish.check(plan.repo, plan.root, [*plan.changes.paths, *plan.also_commit])
         would = plan.would or f"would change {count(len(outcome.lines), 'file')}"
         return replace(outcome, summary=would, dry_run=True)
     commit = _commit(plan, options) if options.commit else None
