@@ -1,8 +1,10 @@
 """Changing one entry of a YAML text and not one byte of the rest.
 
-A round trip through a YAML library moves comments to the entry before them when
-something is inserted, and re-indents what it did not write. Here the parser only
-says where things stand; the text around them is never written anew.
+ruamel.yaml edits flow collections (`[a, b]`) here, through `roundtrip`. Block collections are edited as text, because
+its round trip does not keep what stands around them: an item that is inserted takes the comment of the item it goes
+before, all lists get one indentation, and spaces within a line are lost (`a:   b`, `[ x,y ]`). Where things stand is
+asked of the parser that also says what a text means: ruamel's own refuses some that Kubernetes takes, such as a tab
+behind `key:`. Whatever the way, the result has to read as expected.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kasmgen.errors import InputError
-from kasmgen.yaml import documents, roundtrip
+from kasmgen.yaml import documents, edit, roundtrip
 
 WRITTEN = """\
 # on top
@@ -91,3 +91,17 @@ def test_what_cannot_be_edited_is_refused_by_its_name(text: str, said: str) -> N
 
 def test_an_empty_text_is_nothing() -> None:
     assert roundtrip.load("# only a comment\n", "x") is None
+
+
+def test_why_block_collections_are_edited_as_text() -> None:
+    text = "rules:\n  # of dev\n  - name: dev\n  # of prod\n  - name: prod\n    keys:   [ a,b ]\n"
+    document = roundtrip.load(text, "x")
+    document["rules"].insert(1, roundtrip.to_node({"name": "new"}))
+    after = roundtrip.dump(document, text)
+    assert "# of prod\n- name: new\n" in after
+    assert "keys: [a, b]" in after
+    as_text = edit.insert_item(text, "rules", 1, ["- name: new"], "x")
+    assert as_text.replace("  - name: new\n", "") == text
+    with pytest.raises(InputError):
+        roundtrip.load("a:\tb\n", "x")
+    assert edit.parts("a:\tb\n", "x") is not None
