@@ -72,10 +72,10 @@ def update(
         raise InputError(
             f"{source}: not a Kustomization", hint="an overlay's kustomization.yaml has kind: Kustomization"
         )
-    for key, wanted in (("resources", list(resources)), ("patches", list(patches))):
+    for key, entries in (("resources", list(resources)), ("patches", list(patches))):
         if not isinstance(value.get(key) or [], list):
             raise InputError(f"{source}: {key}: a list is expected")
-        text = _add(_drop(text, source, key, wanted, kept), source, key, wanted)
+        text = _add(_drop(text, source, key, entries, kept), source, key, entries)
     return text
 
 
@@ -88,26 +88,29 @@ def _spelled(entry: Yaml) -> Yaml:
     return {**entry, "path": _clean(entry)} if isinstance(entry, dict) else _clean(entry)
 
 
-def _drop(text: str, source: str, key: str, wanted: list[Yaml], kept: Set[str]) -> str:
-    """`text` without entries of kasmgen's that are not wanted, not as they should be, or there already."""
+def _drop(text: str, source: str, key: str, entries: list[Yaml], kept: Set[str]) -> str:
+    """`text` without those entries of kasmgen's that are not among `entries`, or are there twice."""
     items = _items(text, source, key)
     gone = [
         position
         for position, item in enumerate(items)
         if is_ours(_path_of(item), kept)
-        and (_spelled(item) not in wanted or _clean(item) in map(_clean, items[:position]))
+        and (_spelled(item) not in entries or _clean(item) in map(_clean, items[:position]))
     ]
     for position in reversed(gone):
         text = edit.remove_item(text, key, position, source)
     return text
 
 
-def _add(text: str, source: str, key: str, wanted: list[Yaml]) -> str:
-    """`text` with what is wanted and missing: behind the one wanted before it, else before the first that is there."""
+def _add(text: str, source: str, key: str, entries: list[Yaml]) -> str:
+    """`text` with those of `entries` that it lacks.
+
+    Each goes behind the one that stands before it in `entries`; what stands before all that are there goes before them.
+    """
     there = [_clean(item) for item in _items(text, source, key)]
-    ours = [_clean(entry) for entry in wanted]
+    ours = [_clean(entry) for entry in entries]
     place = min((there.index(path) for path in ours if path in there), default=0)
-    for path, entry in zip(ours, wanted, strict=True):
+    for path, entry in zip(ours, entries, strict=True):
         if path not in there:
             lines = documents.dump([entry]).splitlines()
             text = edit.insert_item(text, key, place, lines, source)

@@ -56,17 +56,17 @@ def within(inner: Selector, outer: Selector) -> bool:
     return all(_implied(requirement, inner) for requirement in outer)
 
 
-def _implied(wanted: Requirement, by: Selector) -> bool:
-    same_key = [requirement for requirement in by if requirement.key == wanted.key]
-    if wanted in same_key:
+def _implied(requirement: Requirement, by: Selector) -> bool:
+    same_key = [other for other in by if other.key == requirement.key]
+    if requirement in same_key:
         return True
     allowed, refused, absent = _known(same_key)
-    if wanted.operator == _IN:
-        return allowed is not None and allowed <= set(wanted.values)
-    if wanted.operator == _NOT_IN:
-        outside = allowed is not None and allowed.isdisjoint(wanted.values)
-        return absent or outside or refused >= set(wanted.values)
-    return wanted.operator == _EXISTS and allowed is not None
+    if requirement.operator == _IN:
+        return allowed is not None and allowed <= set(requirement.values)
+    if requirement.operator == _NOT_IN:
+        outside = allowed is not None and allowed.isdisjoint(requirement.values)
+        return absent or outside or refused >= set(requirement.values)
+    return requirement.operator == _EXISTS and allowed is not None
 
 
 def _known(requirements: list[Requirement]) -> tuple[set[str] | None, set[str], bool]:
