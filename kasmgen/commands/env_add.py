@@ -221,10 +221,12 @@ def _plan(
     namespace = environment.namespace or workspace.project.namespace
     made = result.environments[name]
     sealed = ", ".join(path.rpartition("/")[2].removesuffix(SEALED_SUFFIX) for path in made.created)
+    # Nothing stood there when the command began, so nothing that stands there now may be replaced.
+    new = {path: None for path in tree if path.startswith(f"{environment.directory}/")}
     return PlannedChange(
         workspace.repo,
         workspace.root,
-        publish.plan(workspace.root, tree, force=options.force),
+        publish.plan(workspace.root, tree, force=options.force, read={**workspace.digests, **new}),
         title=f"Add environment {name}",
         body=f"{environment.hostname}, namespace {namespace}. Sealed: {sealed}",
         rendering=Rendering(result.chart, programs),

@@ -55,7 +55,9 @@ def run(
     tree = result.tree
     if accept_chart:
         tree |= _recorded(workspace, result.chart)
-    changes = publish.plan(workspace.root, tree, prune=change.prune_globs(selected), force=options.force)
+    changes = publish.plan(
+        workspace.root, tree, prune=change.prune_globs(selected), force=options.force, read=workspace.digests
+    )
     plan = _plan(workspace, selected, changes, result, run_.programs)
     if check:
         return _compared(plan, len(selected))

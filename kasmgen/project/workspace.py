@@ -13,6 +13,7 @@ from kasmgen.layout import marks, paths
 from kasmgen.project import config
 from kasmgen.project.config import Environment, Project
 from kasmgen.repository import git
+from kasmgen.repository.journal import digest
 from kasmgen.secrets import sealed_file
 from kasmgen.secrets.plan import Existing
 
@@ -39,7 +40,8 @@ class Workspace:
     """A project: where it stands and what its inputs say.
 
     head: the last commit when it was read, None if there is none. root: the project's directory.
-    prefix: that directory from the Git root ("" if it is the root).
+    prefix: that directory from the Git root ("" if it is the root). digests: path of each input -> SHA-256 of what
+    was read there (None: nothing), so that nothing else is replaced later.
     """
 
     repo: git.Repository
@@ -49,6 +51,7 @@ class Workspace:
     project: Project
     sops_config: bytes = field(repr=False)
     environments: Mapping[str, EnvironmentFiles] = field(default_factory=dict)
+    digests: Mapping[str, str | None] = field(default_factory=dict, repr=False)
 
     def in_repo(self, path: str) -> str:
         """A path of the project as Git has it."""
@@ -80,6 +83,31 @@ def read_bytes(path: Path, shown: str) -> bytes:
         raise InputError(f"{shown}: the file is missing") from None
     except OSError as error:
         raise RepositoryError(f"{shown}: cannot be read: {error.strerror}") from None
+
+
+class _Inputs:
+    """The inputs of a project, and what each of them held when it was read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.digests: dict[str, str | None] = {}
+
+    def content(self, path: str) -> bytes:
+        """A file by its path from the project's root. Raises as `read_bytes` does."""
+        content = read_bytes(self.root / path, path)
+        self.digests[path] = digest(content)
+        return content
+
+    def text(self, path: str) -> str:
+        """Its text. Raises as `read_text` does."""
+        return _decode(self.content(path), path)
+
+    def text_if_there(self, path: str) -> str | None:
+        """Its text, None if there is no such file."""
+        if (self.root / path).exists():
+            return self.text(path)
+        self.digests[path] = None
+        return None
 
 
 def find_root(start: Path) -> Path:
@@ -114,7 +142,8 @@ def load(start: Path, found: tuple[git.Repository, git.State] | None = None) -> 
     if found is None:
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there, or `kasmgen init`")
     repo, now = found
-    project = config.parse_project(read_text(root / paths.PROJECT_FILE, paths.PROJECT_FILE))
+    inputs = _Inputs(root)
+    project = config.parse_project(inputs.text(paths.PROJECT_FILE))
     relative = git.toplevel_relative(repo, root)
     return Workspace(
         repo=repo,
@@ -122,8 +151,9 @@ def load(start: Path, found: tuple[git.Repository, git.State] | None = None) -> 
         root=root,
         prefix="" if relative == "." else relative,
         project=project,
-        sops_config=read_bytes(root / paths.SOPS_FILE, paths.SOPS_FILE),
-        environments=dict(_environments(root)),
+        sops_config=inputs.content(paths.SOPS_FILE),
+        environments=dict(_environments(inputs)),
+        digests=inputs.digests,
     )
 
 
@@ -137,10 +167,10 @@ def environment_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in overlays.glob(f"*/{paths.ENVIRONMENT_FILE}"))
 
 
-def _environments(root: Path) -> list[tuple[str, EnvironmentFiles]]:
-    found = environment_names(root)
-    _require_inputs(root, found)
-    return [(name, _environment(root, name)) for name in found]
+def _environments(inputs: _Inputs) -> list[tuple[str, EnvironmentFiles]]:
+    found = environment_names(inputs.root)
+    _require_inputs(inputs.root, found)
+    return [(name, _environment(inputs, name)) for name in found]
 
 
 def _require_inputs(root: Path, environments: Collection[str]) -> None:
@@ -165,26 +195,27 @@ def _holds_ours(folder: Path) -> bool:
     )
 
 
-def _environment(root: Path, name: str) -> EnvironmentFiles:
+def _environment(inputs: _Inputs, name: str) -> EnvironmentFiles:
+    root = inputs.root
     names.dns_label(name, f"{paths.OVERLAYS}/ (the name of an environment)")
     directory = f"{paths.OVERLAYS}/{name}"
     if (root / directory).is_symlink():
         raise RepositoryError(f"{directory} is a symbolic link", hint="Flux drops links; put the directory there")
     shown = f"{directory}/{paths.ENVIRONMENT_FILE}"
-    environment = config.parse_environment(read_text(root / shown, shown), name, shown)
-    file = f"{directory}/{paths.KUSTOMIZATION}"
-    kustomization = read_text(root / file, file) if (root / file).exists() else None
-    existing, kept = _sealed_files(root, directory)
+    environment = config.parse_environment(inputs.text(shown), name, shown)
+    kustomization = inputs.text_if_there(f"{directory}/{paths.KUSTOMIZATION}")
+    existing, kept = _sealed_files(inputs, directory)
     return EnvironmentFiles(environment, kustomization, existing, kept | _foreign(root, directory))
 
 
-def _sealed_files(root: Path, directory: str) -> tuple[tuple[Existing, ...], frozenset[str]]:
+def _sealed_files(inputs: _Inputs, directory: str) -> tuple[tuple[Existing, ...], frozenset[str]]:
     """kasmgen's sealed files, and files of people beside them (relative to the overlay)."""
+    root = inputs.root
     ours: list[Existing] = []
     kept: set[str] = set()
     for path in _below(root / directory / "secrets"):
         shown = path.relative_to(root).as_posix()
-        content = read_bytes(path, shown) if _may_be_ours(path, "secrets", paths.SEALED_SUFFIX) else b""
+        content = inputs.content(shown) if _may_be_ours(path, "secrets", paths.SEALED_SUFFIX) else b""
         if marks.is_sealed_by_us(content):
             ours.append(Existing(shown, content, sealed_file.parse(content, shown)))
         else:

@@ -108,32 +108,49 @@ class Published:
 
 
 def plan(
-    root: Path, tree: Tree, *, prune: Collection[str] = (), delete: Collection[str] = (), force: bool = False
+    root: Path,
+    tree: Tree,
+    *,
+    prune: Collection[str] = (),
+    delete: Collection[str] = (),
+    force: bool = False,
+    read: Mapping[str, str | None] | None = None,
 ) -> FileChanges:
     """What has to change below `root` for `tree` to be there.
 
     prune: directories or globs; marked files there that are not in `tree` go, files
     without a mark (sealed Secrets too) stay. delete: files that go whatever they
-    are. force: overwrite and delete what people have edited or put there.
-    Raises RepositoryError if, without force, a generated file was edited or a file of
+    are. force: overwrite and delete what people have edited or put there. read: path -> digest
+    of what `tree` was made from; such a file is replaced, or committed, only if that still stands there.
+    Raises RepositoryError if one does not, if, without force, a generated file was edited or a file of
     people stands where a generated one must go, or if something is in the way;
     InputError for a path that leaves the project.
     """
     root = root.resolve()
     writes: dict[str, bytes] = {}
-    before: dict[str, str | None] = {}
+    before: dict[str, str | None] = dict(read or {})
     for path, content in tree.items():
         present = repository_files.read(root, path)
+        if path in before and digest(present) != before[path]:
+            raise _changed_meanwhile(path)
         if _same(present, content):
             continue
         if not force:
             _check_may_replace(path, present, content)
         writes[path], before[path] = content, digest(present)
+    deletes: set[str] = set()
     for path in {*_prunable(root, prune, tree, force), *delete} - set(tree):
         present = repository_files.read(root, path)
         if present is not None:
             before[path] = digest(present)
-    return FileChanges(writes, frozenset(before) - frozenset(writes), before)
+            deletes.add(path)
+    return FileChanges(writes, frozenset(deletes), before)
+
+
+def _changed_meanwhile(path: str) -> RepositoryError:
+    return RepositoryError(
+        f"{path} was changed while kasmgen was at work; nothing was written", hint="run the command again"
+    )
 
 
 def _same(present: bytes | None, wanted: bytes) -> bool:
@@ -278,7 +295,7 @@ def _missing_directories(top: Path, root: Path, paths: Iterable[str]) -> tuple[s
 def _entry(root: Path, prefix: str, path: str, changes: FileChanges) -> JournalEntry:
     old = repository_files.read(root, path)
     if path in changes.before and digest(old) != changes.before[path]:
-        raise RepositoryError(f"{path} was changed while kasmgen was at work", hint="run the command again")
+        raise _changed_meanwhile(path)
     new = None if path in changes.deletes else digest(changes.writes.get(path, old))
     return JournalEntry(_in_repo(prefix, path), old, repository_files.mode_of(root / path), new)
 
