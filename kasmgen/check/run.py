@@ -88,7 +88,7 @@ def check(
     try:
         space = workspace.load(root, place)
     except KasmgenError as error:
-        found += run(generated.RULES, generated.Generated(unreadable=(("", error),)))
+        found += run(generated.RULES, generated.Generated(unreadable=(("", error),), orphans=_orphans(tree)))
         found += _without_builds(tree, settings)
         skipped.append("nothing was rendered or built, because the inputs cannot be read")
     else:
@@ -119,6 +119,16 @@ def _without_builds(tree: ProjectFiles, settings: CheckSettings) -> Iterator[Fin
     sealed = {file.path: file.sealed for file in tree.sealed if file.sealed}
     yield from run(expiry.RULES, expiry.Certificates(sealed, settings.now, settings.days))
     yield from run(reconcilers.RULES, _flux(tree, {}))
+
+
+def _orphans(tree: ProjectFiles) -> dict[str, bool]:
+    """Flux objects without an environment -> whether the overlay that they apply is still there."""
+    folders = {paths.environment(path) for path in tree.files if path.startswith(f"{paths.CLUSTERS}/")}
+    return {
+        f"{paths.CLUSTERS}/{name}/kasm.yaml": f"{paths.overlay(name)}/{paths.KUSTOMIZATION}" in tree.files
+        for name in sorted(folders - set(tree.environments))
+        if f"{paths.CLUSTERS}/{name}/kasm.yaml" in tree.files
+    }
 
 
 def _flux(tree: ProjectFiles, built: Mapping[str, Mapping[ResourceId, Object]]) -> reconcilers.Flux:
@@ -182,13 +192,7 @@ class _Round:
                 if content is not None and (not name or name in known or isinstance(marks.read(content), marks.Edited)):
                     present[path] = content
         missing = {path: what for result in results.values() for path, what in result.missing.items()}
-        folders = {paths.environment(p) for p in self.tree.files if p.startswith(f"{paths.CLUSTERS}/")}
-        orphans = {
-            f"{paths.CLUSTERS}/{name}/kasm.yaml": f"{paths.overlay(name)}/kustomization.yaml" in self.tree.files
-            for name in sorted(folders - set(self.space.environments))
-            if f"{paths.CLUSTERS}/{name}/kasm.yaml" in self.tree.files
-        }
-        return generated.Generated(planned, present, missing, orphans)
+        return generated.Generated(planned, present, missing, _orphans(self.tree))
 
     # --- one environment ---
 
