@@ -97,22 +97,24 @@ def env_add(
     """
     helm = early_start.helm()
     from kasmgen.commands.env_add import AddRequest, run
+    from kasmgen.project.config import Environment, FluxInput
 
     request = AddRequest(
-        name=name,
-        hostname=hostname,
-        alt_hostnames=alt_hostnames,
-        ingress_ip=ingress_ip,
-        namespace=namespace,
-        cluster_domain=cluster_domain,
-        size=size,
+        environment=Environment(
+            name=name,
+            hostname=hostname,
+            alt_hostnames=tuple(alt_hostnames),
+            ingress_ip=ingress_ip,
+            namespace=namespace,
+            cluster_domain=cluster_domain,
+            size=size,
+            flux=FluxInput(source=flux_source, url=git_url),
+        ),
         value_files=value_files,
         sets=sets,
         recipients=recipients,
         registry=_registry(registry_server, registry_username, registry_email, registry_password_file),
         password_file=password_file,
-        flux_source=flux_source,
-        git_url=git_url,
     )
     cli_output.outcome(settings, run(Path(settings.directory), request, options, helm), output)
 

@@ -12,6 +12,7 @@ from kasmgen.commands.change import Options
 from kasmgen.errors import InputError
 from kasmgen.programs import age, kustomize
 from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.project.config import Environment
 from kasmgen.repository import git, history
 from kasmgen.yaml import documents as yaml_documents
 
@@ -61,9 +62,9 @@ def run(directory: Path, helm: HelmLibrary) -> Demo:
     git.configure(repo, "user.email", "demo@example.com")
     recipient, _ = age.generate()
     init.run(init.InitRequest(root, recipients=[recipient]), Options(), helm)
-    env_add.run(root, env_add.AddRequest("staging", "kasm.staging.example.com"), Options(), helm)
-    prod = env_add.AddRequest("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
-    env_add.run(root, prod, Options(), helm)
+    env_add.run(root, env_add.AddRequest(Environment("staging", "kasm.staging.example.com")), Options(), helm)
+    prod = Environment("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
+    env_add.run(root, env_add.AddRequest(prod), Options(), helm)
     program = kustomize.locate()
     documents = kustomize.build_text(program, root / "overlays" / "prod").split("\n---\n")
     objects = [yaml_documents.load(document) for document in documents]

@@ -18,8 +18,8 @@ from kasmgen.kubernetes.resources import ResourceId, Secret
 from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SEALED_SUFFIX, SOPS_FILE
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.programs.session import Programs
-from kasmgen.project import config
-from kasmgen.project.config import Environment, FluxInput
+from kasmgen.project import config, declaration
+from kasmgen.project.config import Environment
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import publish
 from kasmgen.repository.objects import Reader
@@ -35,22 +35,30 @@ DOCKER_HUB = "https://index.docker.io/v1/"
 
 @dataclass(frozen=True)
 class AddRequest:
-    """What `env add` was asked for; "" and () mean "not said"."""
+    """What `env add` was asked for.
 
-    name: str
-    hostname: str
-    alt_hostnames: Sequence[str] = ()
-    ingress_ip: str = ""
-    namespace: str = ""
-    cluster_domain: str = ""
-    size: str = ""
+    environment: the fields as the options say them, not yet checked; "" and () mean "not said".
+    """
+
+    environment: Environment
     value_files: Sequence[str] = ()
     sets: Sequence[str] = ()
     recipients: Sequence[str] = ()
     registry: Mapping[str, Secret] | None = None
     password_file: str = ""
-    flux_source: str = ""
-    git_url: str = ""
+
+
+# field of environment.yaml -> what errors call it where an option says it
+_OPTIONS = {
+    "hostname": "--hostname",
+    "altHostnames": "--alt-hostname",
+    "ingressIP": "--ingress-ip",
+    "namespace": "--namespace",
+    "clusterDomain": "--cluster-domain",
+    "size": "--size",
+    "flux.source": "--flux-source",
+    "flux.url": "--git-url",
+}
 
 
 def run(
@@ -62,7 +70,7 @@ def run(
 ) -> Outcome:
     """Add the environment. Raises InputError that names the option for everything that is not right."""
     workspace = change.open_workspace(start, options)
-    _check_name(workspace, request.name)
+    _check_name(workspace, request.environment.name)
     inputs = supplied_values.named(request.value_files, request.sets)
     with inputs, render.session(workspace.root, helm) as run_:
         environment, passed = _environment(run_, workspace, request)
@@ -123,38 +131,24 @@ def _environment(run: render.RenderSession, workspace: Workspace, request: AddRe
 
 def _fields(request: AddRequest, found: Mapping[str, Yaml]) -> Environment:
     """Fields from the options, and where an option was not given from the values."""
-
-    def text(option: str, said: str, key: str, default: str = "") -> str:
-        value = found.get(key)
-        if value is not None and not isinstance(value, str):
+    said = declaration.plain(request.environment)
+    name = said.pop("name")
+    for key, value in found.items():
+        given = said[key]
+        if isinstance(given, str) and not isinstance(value, str):
             raise InputError(f"--values: {key}: text is expected")
-        if said and value and said != value:
-            raise InputError(f"{option} says '{safe_text.shown(said)}' and the values say '{safe_text.shown(value)}'")
-        return said or value or default
-
-    alternatives = request.alt_hostnames or found.get("altHostnames") or ()
-    if isinstance(alternatives, str) or not all(isinstance(item, str) for item in alternatives):
-        raise InputError("--values: altHostnames: a list of texts is expected")
-    size = text("--size", request.size, "size")
-    namespace = text("--namespace", request.namespace, "namespace")
-    domain = text("--cluster-domain", request.cluster_domain, "clusterDomain", "cluster.local")
-    registry = text("--registry-server", "", "registry")
-    return Environment(
-        name=request.name,
-        hostname=names.hostname(text("--hostname", request.hostname, "hostname"), "--hostname"),
-        alt_hostnames=tuple(
-            dict.fromkeys(names.hostname(item, "--alt-hostname", wildcard=True) for item in alternatives)
-        ),
-        ingress_ip=names.address(request.ingress_ip, "--ingress-ip") if request.ingress_ip else "",
-        namespace=names.dns_label(namespace, "--namespace") if namespace else "",
-        cluster_domain=names.dns_name(domain, "--cluster-domain"),
-        size=names.one_of(size, config.SIZES, "--size") if size else "",
-        registry=names.dns_name(registry, "--values: global.image.pullSecrets") if registry else "",
-        flux=FluxInput(
-            source=names.dns_name(request.flux_source, "--flux-source") if request.flux_source else FluxInput().source,
-            url=config.git_url(request.git_url, "--git-url") if request.git_url else "",
-        ),
+        if isinstance(given, str) and given not in ("", value):
+            raise InputError(
+                f"{_OPTIONS[key]} says '{safe_text.shown(given)}' and the values say '{safe_text.shown(value)}'"
+            )
+    from_values = {key: value for key, value in found.items() if not said[key]}
+    environment = declaration.read(
+        {**said, **from_values},
+        Environment,
+        lambda path: f"--values: {path}" if path in from_values else _OPTIONS.get(path, path),
+        fixed={"name": name},
     )
+    return environment.replace(alt_hostnames=tuple(dict.fromkeys(environment.alt_hostnames)))
 
 
 def _password_file(name: str) -> dict[str, Secret]:
@@ -181,7 +175,7 @@ def _sops_config(workspace: Workspace, request: AddRequest, options: Options, pa
     if options.commit and not options.dry_run:
         _require_committed_rules(workspace)
     new = secrets_sops_config.add_environment(
-        workspace.sops_config, request.name, request.recipients, paths, workspace.environments
+        workspace.sops_config, request.environment.name, request.recipients, paths, workspace.environments
     )
     for name, files in workspace.environments.items():
         if files.existing:

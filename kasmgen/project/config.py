@@ -17,7 +17,7 @@ from kasmgen import names, safe_text
 from kasmgen.errors import InputError
 from kasmgen.layout.paths import ENVIRONMENT_FILE, OVERLAYS, PROJECT_FILE
 from kasmgen.project import declaration
-from kasmgen.project.declaration import Input, says
+from kasmgen.project.declaration import Input, in_file, says
 from kasmgen.secrets.certificates import KEY_TYPES
 from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
@@ -279,14 +279,14 @@ def parse_project(text: str, source: str = PROJECT_FILE) -> Project:
     if isinstance(checks, dict):
         # To YAML 1.1, which the inputs are read as, a plain `off` is the word for false.
         fields["checks"] = {"off" if key == "false" else key: value for key, value in checks.items()}
-    return declaration.read(fields, Project, source, beside=_HEAD)
+    return declaration.read(fields, Project, in_file(source), beside=_HEAD)
 
 
 def parse_environment(text: str, name: str, source: str = "") -> Environment:
     """`environment.yaml` of the environment `name`. Raises InputError that names file and path."""
     source = source or f"{OVERLAYS}/{name}/{ENVIRONMENT_FILE}"
     fields = _fields(text, "Environment", source)
-    return declaration.read(fields, Environment, source, beside=_HEAD, fixed={"name": name})
+    return declaration.read(fields, Environment, in_file(source), beside=_HEAD, fixed={"name": name})
 
 
 _HEAD = ("apiVersion", "kind")

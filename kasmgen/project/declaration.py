@@ -24,6 +24,14 @@ I = TypeVar("I", bound="Input")  # noqa: E741 - the one kind of input
 Check = Callable[[str, str], str]
 """(text, what it is) -> the text in its canonical spelling. Raises InputError that names `what`."""
 
+Called = Callable[[str], str]
+"""Path of a field, such as `flux.url`, -> what errors call it. The path of the whole mapping is ""."""
+
+
+def in_file(source: str) -> Called:
+    """Errors name the file, and the path in it."""
+    return lambda path: f"{source}: {path}" if path else source
+
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     """A mapping of an input file. Names of fields are camelCase in the file."""
@@ -68,12 +76,12 @@ def _plain(kind: inspect.Type) -> tuple[inspect.Type, Mapping[str, Any]]:
 def read(
     value: Mapping[str, Yaml],
     cls: type[I],
-    source: str,
+    called: Called,
     *,
     beside: Sequence[str] = (),
     fixed: Mapping[str, str] | None = None,
 ) -> I:
-    """The mapping of a file as a `cls`, its texts in canonical spelling. Raises InputError with file and path.
+    """The mapping of a file as a `cls`, its texts in canonical spelling. Raises InputError.
 
     A key without a value is a key that is not there. beside: keys that were read before. fixed: fields that
     do not stand in the file, and what they are.
@@ -81,15 +89,15 @@ def read(
     known = [field.encode_name for field in _fields(cls) if field.encode_name not in (fixed or {})]
     for key in value:
         if key not in known:
-            raise unknown_key(source, safe_text.shown(key), key, [*known, *beside])
+            raise unknown_key(called(safe_text.shown(key)), key, [*known, *beside])
     value = {**value, **(fixed or {})}
     try:
         found = msgspec.convert(_present(value, inspect.type_info(cls)), cls)
     except msgspec.ValidationError as error:
-        for explained in _wrong(value, inspect.type_info(cls), source, ""):
+        for explained in _wrong(value, inspect.type_info(cls), called, ""):
             raise explained from None
-        raise InputError(f"{source}: {error}") from None
-    return _canonical(found, source, "")
+        raise InputError(f"{called('')}: {error}") from None
+    return _canonical(found, called, "")
 
 
 def _present(value: Yaml, kind: inspect.Type) -> Yaml:
@@ -110,41 +118,41 @@ def _is_declared(kind: inspect.Type) -> bool:
     return isinstance(_plain(kind)[0], inspect.StructType)
 
 
-def _canonical(found: I, source: str, path: str) -> I:
+def _canonical(found: I, called: Called, path: str) -> I:
     changes: dict[str, Any] = {}
     for field in _fields(type(found)):
         here = f"{path}.{field.encode_name}".removeprefix(".")
         old = getattr(found, field.name)
-        new = _checked(old, field.type, source, here)
+        new = _checked(old, field.type, called, here)
         if new is not old:
             changes[field.name] = new
     return structs.replace(found, **changes) if changes else found
 
 
-def _checked(value: Any, kind: inspect.Type, source: str, path: str) -> Any:
+def _checked(value: Any, kind: inspect.Type, called: Called, path: str) -> Any:
     kind, said = _plain(kind)
     if isinstance(value, Input):
-        return _canonical(value, source, path)
+        return _canonical(value, called, path)
     if isinstance(value, str) and said.get("check") and value:
-        return said["check"](value, f"{source}: {path}")
+        return said["check"](value, called(path))
     if isinstance(kind, inspect.VarTupleType):
         shown = [f"{path}[{number}]" if isinstance(item, Input) else path for number, item in enumerate(value)]
-        return tuple(_checked(item, kind.item_type, source, here) for item, here in zip(value, shown, strict=True))
+        return tuple(_checked(item, kind.item_type, called, here) for item, here in zip(value, shown, strict=True))
     if isinstance(kind, inspect.DictType) and _is_declared(kind.value_type):
-        return {key: _checked(item, kind.value_type, source, f"{path}.{key}") for key, item in value.items()}
+        return {key: _checked(item, kind.value_type, called, f"{path}.{key}") for key, item in value.items()}
     return value
 
 
 # --- what is wrong, in words of ours ----------------------------------------
 
 
-def _wrong(value: Yaml, kind: inspect.Type, source: str, path: str) -> Iterator[InputError]:
+def _wrong(value: Yaml, kind: inspect.Type, called: Called, path: str) -> Iterator[InputError]:
     """What keeps `value` from being of a kind; first what a reader meets first."""
     kind, _ = _plain(kind)
-    where = f"{source}: {path}: " if path else f"{source}: "
+    where = f"{called(path)}: "
     match kind:
         case inspect.StructType():
-            yield from _wrong_mapping(value, kind, source, path)
+            yield from _wrong_mapping(value, kind, called, path)
         case inspect.StrType() if not isinstance(value, str):
             yield InputError(f"{where}text is expected", hint="put quotes around it")
         case inspect.IntType() if not isinstance(value, int) or isinstance(value, bool):
@@ -155,18 +163,18 @@ def _wrong(value: Yaml, kind: inspect.Type, source: str, path: str) -> Iterator[
             yield InputError(f"{where}a mapping is expected")
         case inspect.DictType() if _is_declared(kind.value_type):
             for key, item in value.items():
-                yield from _wrong(item if item is not None else {}, kind.value_type, source, f"{path}.{key}")
+                yield from _wrong(item if item is not None else {}, kind.value_type, called, f"{path}.{key}")
         case inspect.VarTupleType() if not isinstance(value, list):
             yield InputError(f"{where}a list is expected")
         case inspect.VarTupleType() if _is_declared(kind.item_type):
             for number, item in enumerate(value):
-                yield from _wrong(item, kind.item_type, source, f"{path}[{number}]")
+                yield from _wrong(item, kind.item_type, called, f"{path}[{number}]")
         case inspect.VarTupleType() if any(not isinstance(item, str) for item in value):
             yield InputError(f"{where}a list of texts is expected")
 
 
-def _wrong_mapping(value: Yaml, kind: inspect.StructType, source: str, path: str) -> Iterator[InputError]:
-    where = f"{source}: {path}: " if path else f"{source}: "
+def _wrong_mapping(value: Yaml, kind: inspect.StructType, called: Called, path: str) -> Iterator[InputError]:
+    where = f"{called(path)}: "
     if not isinstance(value, dict):
         yield InputError(f"{where}a mapping is expected")
         return
@@ -174,23 +182,31 @@ def _wrong_mapping(value: Yaml, kind: inspect.StructType, source: str, path: str
     for key, item in value.items():
         here = f"{path}.{key}".removeprefix(".")
         if key not in kinds:
-            yield unknown_key(source, f"{path}.{safe_text.shown(key)}".removeprefix("."), key, kinds)
+            yield unknown_key(called(f"{path}.{safe_text.shown(key)}".removeprefix(".")), key, kinds)
         elif item not in (None, ""):
-            yield from _wrong(item, kinds[key].type, source, here)
+            yield from _wrong(item, kinds[key].type, called, here)
     for key, field in kinds.items():
         if field.required and value.get(key) in (None, ""):
             hint = _plain(field.type)[1].get("missing", "")
-            yield InputError(f"{source}: {f'{path}.{key}'.removeprefix('.')}: is missing", hint=hint)
+            yield InputError(f"{called(f'{path}.{key}'.removeprefix('.'))}: is missing", hint=hint)
 
 
-def unknown_key(source: str, shown: str, key: str, known: Collection[str]) -> InputError:
+def unknown_key(what: str, key: str, known: Collection[str]) -> InputError:
     """The error for a key that nobody declared, with the nearest one that somebody did."""
     near = difflib.get_close_matches(key, known, 1, 0.5)
     hint = f"perhaps you meant '{near[0]}'" if near else f"known keys: {', '.join(sorted(known))}"
-    return InputError(f"{source}: {shown}: unknown key", hint=hint)
+    return InputError(f"{what}: unknown key", hint=hint)
 
 
 # --- writing, and the schema -------------------------------------------------
+
+
+def plain(found: Input) -> dict[str, Yaml]:
+    """All fields under the keys of the file, also those that are as their default."""
+    return {
+        field.encode_name: msgspec.json.decode(msgspec.json.encode(getattr(found, field.name)))
+        for field in _fields(type(found))
+    }
 
 
 def written(found: Input) -> dict[str, Any]:
