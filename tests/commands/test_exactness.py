@@ -30,7 +30,8 @@ from kasmgen.repository import git, scratch
 from kasmgen.yaml import documents
 from tests.some import some
 
-pytestmark = pytest.mark.e2e
+# Slow: each of many random environments is rendered by Helm and built by kustomize.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 NASTY = Path(__file__).parent.parent / "charts" / "nasty"
 UPSTREAM_LIKE = Path(__file__).parent.parent / "charts" / "upstream-like"

@@ -244,6 +244,8 @@ def test_a_bomb_in_the_values_is_refused_soon(project: Machine) -> None:
 ADD_E = ("env", "add", "e", "--hostname", "e.example.com", *QUICK)
 
 
+# Slow: at each point one run is killed and another one makes it whole.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [

@@ -108,6 +108,8 @@ SLICES = 4
 POINTS = 7
 
 
+# Slow: 28 runs are killed, and 28 more make them whole.
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(SLICES))
 def test_a_run_that_is_killed_at_any_point_is_completed_or_undone(clone: Clone, tmp_path: Path, part: int) -> None:
     template = tmp_path / "template"
