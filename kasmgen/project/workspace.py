@@ -132,8 +132,9 @@ def find_root(start: Path) -> Path:
     )
 
 
-def load(start: Path, found: tuple[git.Repository, git.State] | None = None) -> Workspace:
-    """The project at or above `start`. found: its repository, if it was looked at already.
+def load(start: Path, found: tuple[git.Repository, git.State] | None = None, *, complete: bool = True) -> Workspace:
+    """The project at or above `start`. found: its repository, if it was looked at already. complete: refuse an
+    overlay of ours that has lost its inputs; without it that overlay counts as no environment.
 
     Raises InputError or RepositoryError that say what is wrong where.
     """
@@ -152,7 +153,7 @@ def load(start: Path, found: tuple[git.Repository, git.State] | None = None) -> 
         prefix="" if relative == "." else relative,
         project=project,
         sops_config=inputs.content(paths.SOPS_FILE),
-        environments=dict(_environments(inputs)),
+        environments=dict(_environments(inputs, complete=complete)),
         digests=inputs.digests,
     )
 
@@ -167,9 +168,10 @@ def environment_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in overlays.glob(f"*/{paths.ENVIRONMENT_FILE}"))
 
 
-def _environments(inputs: _Inputs) -> list[tuple[str, EnvironmentFiles]]:
+def _environments(inputs: _Inputs, *, complete: bool) -> list[tuple[str, EnvironmentFiles]]:
     found = environment_names(inputs.root)
-    _require_inputs(inputs.root, found)
+    if complete:
+        _require_inputs(inputs.root, found)
     return [(name, _environment(inputs, name)) for name in found]
 
 
