@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint check docs self bench clean
+.PHONY: help setup constraints demo test coverage lint check docs self bench clean
 
 help: ## show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## install kasmgen and its tools into .venv
 
@@ -16,8 +17,17 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "kasmgen needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tools,check,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Every version stays that pyproject.toml still allows. For the newest ones: make constraints UPGRADE=--upgrade,
+# or UPGRADE='--upgrade-package ruff' for one.
+constraints: ## write constraints.txt from pyproject.toml: each package's version, and the hashes of its files
+	@test -x $(VENV)/uv/bin/uv || $(PYTHON) -m venv $(VENV)/uv
+	@$(VENV)/uv/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	UV_CUSTOM_COMPILE_COMMAND='make constraints' $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --all-extras $(UPGRADE) --output-file constraints.txt pyproject.toml
 
 demo: $(STAMP) ## build a throwaway repository with two environments in ./demo and show it
 	@rm -rf demo
