@@ -10,7 +10,7 @@ from dataclasses import dataclass
 _KINDS = ("", "RSA ", "EC ", "DSA ", "ENCRYPTED ", "OPENSSH ")
 _BODY = rb"(?s:.{0,300}?)[A-Za-z0-9+/]{40}"
 _PEM = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----" + _BODY)
-_AGE = re.compile(rb"AGE-(?:SECRET-KEY(?:-PQ)?|PLUGIN-[A-Z0-9-]+)-1[0-9A-Z]{40,}")
+_AGE = re.compile(rb"AGE-(?:SECRET-KEY(?:-PQ)?|PLUGIN-[A-Z0-9-]{1,80})-1[0-9A-Z]{40,}")
 # In `data` a key is base64 from its first character on, so the beginning is always the same.
 _ENCODED = re.compile(
     b"|".join(base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY----".encode())[:-4] for kind in _KINDS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 
 import pyrage
 import pytest
@@ -58,3 +60,11 @@ def test_a_private_key_is_known(form: str) -> None:
 @pytest.mark.parametrize("form", OTHERS)
 def test_nothing_else_is_one(form: str) -> None:
     assert not private_keys.holds_one(OTHERS[form])
+
+
+@pytest.mark.parametrize(
+    "part", ["AGE-PLUGIN-", "AGE-", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "A ", "LS0tLS1CRUdJTi"]
+)
+def test_a_file_of_any_content_is_searched_in_time(part: str) -> None:
+    code = f"from kasmgen.secrets import private_keys; private_keys.holds_one({part.encode()!r} * 200_000)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

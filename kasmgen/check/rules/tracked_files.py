@@ -14,7 +14,7 @@ from kasmgen.yaml.documents import Yaml
 
 _OURS = (f"{paths.BASE}/", f"{paths.OVERLAYS}/", f"{paths.CLUSTERS}/")
 _REMOTE = re.compile(
-    r"^(?:[a-z][a-z0-9+.-]*://|git::|git@|[\w.-]+@[\w.-]+:|(?:github|gitlab)\.com[/:])|\?(?:.*&)?ref=", re.I
+    r"^(?:[a-z][a-z0-9+.-]*://|git::|git@|[\w.-]+@[\w.-]+:|(?:github|gitlab)\.com[/:])|\?(?:[^?]*&)?ref=", re.I
 )
 
 # fluxcd/pkg sourceignore, ExcludeExt, ExcludeCI and ExcludeExtra.
