@@ -33,14 +33,18 @@ demo: $(STAMP) ## build a throwaway repository with two environments in ./demo a
 	@rm -rf demo
 	@$(BIN)/kasmgen demo demo
 
-test: $(STAMP) ## run all tests and name the ten slowest; a missing program is skipped, unless CI is set
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+PYTEST := -m pytest -n 2 --dist loadfile --durations=10
 
-coverage: $(STAMP) ## run all tests, which takes half as long again, and print how much of kasmgen they reach
+# COVERAGE=1 prints in the end how much of kasmgen the tests reach, and takes half as long again.
+test: $(STAMP) ## run all tests and name the ten slowest; a missing program is skipped, unless CI is set
+ifdef COVERAGE
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --durations=10
+	$(BIN)/coverage run $(PYTEST)
 	@$(BIN)/coverage combine --quiet 2>/dev/null # of processes that tests kill there is half a file
 	@echo "All tests together reach $$($(BIN)/coverage report --format=total) % of the lines and branches of kasmgen."
+else
+	$(BIN)/python $(PYTEST)
+endif
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
