@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 UV := uv==0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup constraints demo test coverage lint check docs self bench clean
+.PHONY: help setup constraints demo test lint check docs self bench clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'

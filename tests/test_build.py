@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def lay(tmp_path: Path, library: HelmLibrary) -> Iterator[Callable[[EnvironmentF
 
         def lay(files: EnvironmentFiles) -> Foundation:
             repo = git.Repository(tmp_path, tmp_path)
-            workspace = Workspace(repo, tmp_path, "", Project(), config, {"prod": files})
+            workspace = Workspace(repo, None, tmp_path, "", Project(), config, {"prod": files})
             return build.lay_foundation(run, workspace, ["prod"])
 
         yield lay
@@ -78,7 +77,7 @@ def test_a_plan_needs_no_sops_and_knows_what_is_missing(
     files = EnvironmentFiles(PROD)
     plan = build.plan_environment(lay(files), files, NOW)
     assert len(plan.missing) == len(plan.secrets) > 3
-    assert all(isinstance(item, Create) for item in plan.missing)
+    assert {type(item) for item in plan.missing} == {Create}
     assert plan.unchanged == {}
 
 
@@ -104,6 +103,6 @@ def test_a_sealed_file_that_is_gone_is_not_made_again(lay: Callable[[Environment
 
 
 def test_a_certificate_that_is_none_of_the_charts_stops_the_plan(lay: Callable[[EnvironmentFiles], Foundation]) -> None:
-    files = EnvironmentFiles(replace(PROD, certificates={"inrgess": CERTIFICATE}))
+    files = EnvironmentFiles(PROD.replace(certificates={"inrgess": CERTIFICATE}))
     with pytest.raises(InputError, match=r"certificates\.inrgess: there is no such certificate"):
         build.plan_environment(lay(files), files, NOW)
