@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project.config import CertificateInput, Environment, Project
 from kasmgen.project.workspace import EnvironmentFiles, Workspace
 from kasmgen.repository import git
-from kasmgen.secrets import certificates, sealed_file, sops_config
+from kasmgen.secrets import sealed_file, sops_config, tls
 from kasmgen.secrets.plan import Create, Existing, Sources
 
 pytestmark = pytest.mark.tool
@@ -54,8 +53,7 @@ def lay(tmp_path: Path, library: HelmLibrary) -> Iterator[Callable[[EnvironmentF
 
 
 def sources() -> Sources:
-    numbers = itertools.count(1)
-    return Sources(os.urandom, lambda _: certificates.new_key("ecdsa-p256"), lambda: next(numbers), NOW)
+    return Sources(os.urandom, lambda _: tls.new_key("ecdsa-p256"), NOW)
 
 
 def on_disk(built: BuiltEnvironment, environment: Environment) -> EnvironmentFiles:

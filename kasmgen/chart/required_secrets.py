@@ -9,7 +9,8 @@ from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Render
 from kasmgen.layout import paths
 from kasmgen.project.config import CertificateInput, Environment
-from kasmgen.secrets import certificates, required
+from kasmgen.secrets import required
+from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.required import RequiredSecret
 
 
@@ -31,11 +32,16 @@ def of(release: Release, environment: Environment, first: Render, second: Render
     return tuple(known.values())
 
 
-def _certificate(pem: bytes | None, how: CertificateInput) -> certificates.CertificateSpec | None:
+def _certificate(pem: bytes | None, how: CertificateInput) -> CertificateSpec | None:
     """What to issue in place of the chart's own certificate. An authority's stays as the chart made it."""
-    if pem is None or certificates.is_authority(pem):
+    if pem is None:
         return None
-    return certificates.like(pem, key_type=how.key_type or "", days=how.days or 0)
+    # Imported here: cryptography takes a tenth of a second to load, and few charts make certificates.
+    from kasmgen.secrets import tls
+
+    if tls.is_authority(pem):
+        return None
+    return tls.like(pem, key_type=how.key_type or "", days=how.days or 0)
 
 
 def _refuse_unknown_certificates(release: Release, environment: Environment, secrets: Iterable[RequiredSecret]) -> None:

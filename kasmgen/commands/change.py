@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kasmgen import __version__
 from kasmgen.build import Built
@@ -21,8 +22,11 @@ from kasmgen.quantities import count
 from kasmgen.repository import branches, git, publish, readiness
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.publish import FileChanges, NewCommit, Publication
-from kasmgen.secrets import certificates
+from kasmgen.secrets import key_pool
 from kasmgen.secrets.plan import Sources
+
+if TYPE_CHECKING:
+    from kasmgen.secrets.tls import PrivateKey
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,9 @@ class Outcome:
     files: int = 0
 
 
-def sources(new_key: Callable[[str], certificates.PrivateKey] = certificates.new_key) -> Sources:
+def sources(new_key: Callable[[str], PrivateKey] = key_pool.new_key) -> Sources:
     """The system's randomness and clock."""
-    return Sources(os.urandom, new_key, certificates.new_serial, datetime.now(UTC))
+    return Sources(os.urandom, new_key, datetime.now(UTC))
 
 
 def committed_paths(workspace: Workspace) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from kasmgen.errors import SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
@@ -20,6 +20,9 @@ from kasmgen.secrets import certificates, passwords
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.required import TLS_KEYS, Derived, Fixed, Generate, RequiredSecret, SecretEntry
 from kasmgen.secrets.sealed_file import Sealed
+
+if TYPE_CHECKING:
+    from kasmgen.secrets.tls import PrivateKey
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,10 @@ Plan: TypeAlias = Keep | Filling
 
 @dataclass(frozen=True)
 class Sources:
-    """Where new values come from: random bytes, new private keys, serial numbers, and the time."""
+    """Where new values come from: random bytes, new private keys, and the time."""
 
     random: Callable[[int], bytes]
-    new_key: Callable[[str], certificates.PrivateKey]
-    serial: Callable[[], int]
+    new_key: Callable[[str], PrivateKey]
     now: datetime
 
 
@@ -208,16 +210,20 @@ def _pair(
     spec: CertificateSpec, path: str, sources: Sources, supplied: Mapping[str, Secret]
 ) -> tuple[dict[str, Secret], dict[str, str]]:
     """The certificate with its key and authority, supplied or issued as `spec` says, and the annotations about it."""
+    # Imported here: cryptography takes a tenth of a second to load, and most plans have no new certificate.
+    from kasmgen.secrets import tls
+
     passed = {key: supplied[key] for key in TLS_KEYS if key in supplied and supplied[key].reveal()}
     if len(passed) == 1:
         raise SecretError(f"{path}: {', '.join(passed)} was passed without the other half of the pair")
     if passed:
         pem = passed["tls.crt"].reveal()
-        certificates.check_pair(pem, passed["tls.key"])
-        facts = certificates.facts(pem, supplied=True)
+        tls.check_pair(pem, passed["tls.key"])
+        facts = tls.facts(pem, supplied=True)
     else:
-        issued = certificates.issue(spec, now=sources.now, key=sources.new_key(spec.key_type), serial=sources.serial())
+        key, serial = sources.new_key(spec.key_type), tls.new_serial(sources.random)
+        issued = tls.issue(spec, now=sources.now, key=key, serial=serial)
         passed = {"tls.crt": Secret(issued.certificate), "tls.key": issued.key}
-        facts = certificates.facts(issued.certificate)
+        facts = tls.facts(issued.certificate)
     authority = supplied.get("ca.crt", Secret(""))
     return {**passed, "ca.crt": authority if authority.reveal() else passed["tls.crt"]}, facts

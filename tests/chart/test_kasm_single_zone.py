@@ -15,7 +15,7 @@ from kasmgen.chart.profiles.kasm_single_zone import KasmSingleZone
 from kasmgen.errors import InputError
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.project.config import CertificateInput, Environment, Project
-from kasmgen.secrets import certificates
+from kasmgen.secrets import certificates, tls
 from kasmgen.secrets.required import Generate
 from kasmgen.yaml import documents, mappings
 
@@ -91,7 +91,7 @@ def filled() -> tuple[dict[str, Any], list[str]]:
     values["kasmApp"]["deploymentSize"] = "medium"
     for role in ROLES:
         spec = certificates.documented("db", hostname="x.example", namespace="apps", key_type="ecdsa-p256")
-        pair = certificates.issue(spec, now=datetime.now(UTC), key=certificates.new_key("ecdsa-p256"), serial=1)
+        pair = tls.issue(spec, now=datetime.now(UTC), key=tls.new_key("ecdsa-p256"), serial=1)
         values["kasmCerts"][role] |= {"cert": pair.certificate.decode(), "key": pair.key.reveal().decode()}
         marks.append(pair.key.reveal().decode().splitlines()[1])
     return values, marks
@@ -120,7 +120,7 @@ def test_every_secret_of_lifted_values_is_handed_on(filled: tuple[dict[str, Any]
     )
     for key, role in ROLES.items():
         certificate, private = lifted.pairs[role]
-        certificates.check_pair(certificate, private)
+        tls.check_pair(certificate, private)
         assert certificate.decode() == values["kasmCerts"][key]["cert"]
 
 

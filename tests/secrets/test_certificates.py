@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import subprocess
@@ -21,8 +22,9 @@ from hypothesis import strategies as st
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import annotations
-from kasmgen.secrets import certificates
-from kasmgen.secrets.certificates import CertificateSpec, TlsPair
+from kasmgen.secrets import certificates, tls
+from kasmgen.secrets.certificates import CertificateSpec
+from kasmgen.secrets.tls import TlsPair
 from tests.needs import program
 from tests.some import some
 
@@ -42,7 +44,7 @@ def spec(**changes: Any) -> CertificateSpec:
 
 
 def issued(required: CertificateSpec, *, now: datetime = NOW, serial: int = 4711) -> TlsPair:
-    return certificates.issue(required, now=now, key=certificates.new_key(required.key_type), serial=serial)
+    return tls.issue(required, now=now, key=tls.new_key(required.key_type), serial=serial)
 
 
 def openssl(*argv: str, stdin: bytes = b"") -> str:
@@ -166,7 +168,7 @@ def test_only_rsa_keys_encipher(key_type: str) -> None:
 
 @pytest.mark.parametrize("days", [1, 825, 10_000, 36_500])
 def test_validity_may_reach_far_beyond_2050(days: int) -> None:
-    facts = certificates.facts(issued(spec(days=days)).certificate)
+    facts = tls.facts(issued(spec(days=days)).certificate)
     end = (NOW + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert facts[annotations.NOT_AFTER] == end
     assert facts[annotations.NOT_BEFORE] == "2031-05-17T11:55:00Z"
@@ -183,7 +185,7 @@ def test_an_unknown_key_type_is_refused_with_the_known_ones() -> None:
         certificates.documented("db", key_type="rsa-1024")
     assert "rsa-4096" in caught.value.hint
     with pytest.raises(InputError):
-        certificates.new_key("dsa")
+        tls.new_key("dsa")
 
 
 def test_a_host_name_longer_than_64_characters_stands_whole_in_the_alternative_names() -> None:
@@ -192,7 +194,7 @@ def test_a_host_name_longer_than_64_characters_stands_whole_in_the_alternative_n
     certificate = x509.load_pem_x509_certificate(issued(required).certificate)
     [common_name] = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     assert common_name.value == host[:61] + "..."
-    assert certificates.facts(issued(required).certificate)[annotations.DNS_NAMES] == host
+    assert tls.facts(issued(required).certificate)[annotations.DNS_NAMES] == host
 
 
 def test_a_host_that_is_an_address_becomes_an_address_and_no_dns_name() -> None:
@@ -215,22 +217,22 @@ def test_a_name_that_x509_cannot_hold_is_an_input_error() -> None:
 
 
 def test_issuing_is_a_function_of_its_arguments() -> None:
-    key = certificates.new_key("ed25519")
-    one, two = (certificates.issue(spec(), now=NOW, key=key, serial=7) for _ in range(2))
+    key = tls.new_key("ed25519")
+    one, two = (tls.issue(spec(), now=NOW, key=key, serial=7) for _ in range(2))
     assert one.certificate == two.certificate
     assert one.key == two.key
     assert x509.load_pem_x509_certificate(one.certificate).serial_number == 7
-    assert certificates.new_serial() != certificates.new_serial()
+    assert tls.new_serial(os.urandom) != tls.new_serial(os.urandom)
 
 
 def test_a_moment_in_another_zone_is_the_same_moment() -> None:
     there = NOW.astimezone(ZoneInfo("Asia/Kathmandu"))
-    facts = certificates.facts(issued(spec(), now=there).certificate)
+    facts = tls.facts(issued(spec(), now=there).certificate)
     assert facts[annotations.NOT_BEFORE] == "2031-05-17T11:55:00Z"
 
 
 def test_facts_agree_with_openssl(ingress: TlsPair) -> None:
-    facts = certificates.facts(ingress.certificate)
+    facts = tls.facts(ingress.certificate)
     fingerprint = openssl("x509", "-noout", "-fingerprint", "-sha256", stdin=ingress.certificate)
     assert facts[annotations.FINGERPRINT] == fingerprint.strip().split("=")[1].replace(":", "").lower()
     assert facts[annotations.ISSUED_BY] == "self-signed by kasmgen"
@@ -239,7 +241,7 @@ def test_facts_agree_with_openssl(ingress: TlsPair) -> None:
 
 def by_a_ca(subject: str = "desk.example.org", *, sans: list[str] | None = None) -> tuple[bytes, Secret]:
     """A certificate of a small CA, with the CA's own behind it, as people bring it."""
-    ca_key, key = certificates.new_key("ecdsa-p256"), rsa.generate_private_key(65537, 2048)
+    ca_key, key = tls.new_key("ecdsa-p256"), rsa.generate_private_key(65537, 2048)
     issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Example, Inc. CA\x07")])
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)])
     chain = b""
@@ -257,31 +259,31 @@ def by_a_ca(subject: str = "desk.example.org", *, sans: list[str] | None = None)
 
 def test_facts_of_a_brought_chain_are_those_of_its_first_certificate() -> None:
     chain, _ = by_a_ca(sans=["desk.example.org"])
-    facts = certificates.facts(chain, supplied=True)
+    facts = tls.facts(chain, supplied=True)
     assert facts[annotations.DNS_NAMES] == "desk.example.org"
     assert facts[annotations.ISSUED_BY] == r"CN=Example\, Inc. CA\x07"
-    assert certificates.facts(issued(spec()).certificate, supplied=True)[annotations.ISSUED_BY] == "self-signed"
+    assert tls.facts(issued(spec()).certificate, supplied=True)[annotations.ISSUED_BY] == "self-signed"
 
 
 def test_a_comma_in_a_name_does_not_make_two_names() -> None:
-    facts = certificates.facts(issued(spec(dns_names=("a.example,b.example",), addresses=())).certificate)
+    facts = tls.facts(issued(spec(dns_names=("a.example,b.example",), addresses=())).certificate)
     assert facts[annotations.DNS_NAMES] == "a.example?b.example"
 
 
 # What a chart's generator leaves behind (literal quotes around the name, K D-06).
 def test_a_charts_own_certificate_is_issued_anew_with_its_names() -> None:
     chain, _ = by_a_ca('"kasm.example.com"', sans=["kasm.example.com", "alt.example.com"])
-    required = certificates.like(chain)
+    required = tls.like(chain)
     assert required.common_name == "kasm.example.com"
     assert required.dns_names == ("kasm.example.com", "alt.example.com")
     assert (required.key_type, required.days) == ("rsa-2048", 90)
-    assert certificates.unfit(certificates.facts(issued(required).certificate), required, now=NOW) == []
+    assert certificates.unfit(tls.facts(issued(required).certificate), required, now=NOW) == []
 
 
 def test_without_alternative_names_the_common_name_becomes_one() -> None:
-    assert certificates.like(by_a_ca("db")[0]).dns_names == ("db",)
-    assert certificates.like(by_a_ca("10.0.0.1")[0]).addresses == ("10.0.0.1",)
-    assert certificates.like(by_a_ca("A server of ours")[0]).names == ()
+    assert tls.like(by_a_ca("db")[0]).dns_names == ("db",)
+    assert tls.like(by_a_ca("10.0.0.1")[0]).addresses == ("10.0.0.1",)
+    assert tls.like(by_a_ca("A server of ours")[0]).names == ()
 
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
@@ -307,16 +309,16 @@ def test_whatever_is_asked_is_what_the_certificate_says(
         days=days,
     )
     pair = issued(required)
-    assert certificates.like(pair.certificate) == required
-    assert certificates.unfit(certificates.facts(pair.certificate), required, now=NOW) == []
-    certificates.check_pair(pair.certificate, pair.key)
+    assert tls.like(pair.certificate) == required
+    assert certificates.unfit(tls.facts(pair.certificate), required, now=NOW) == []
+    tls.check_pair(pair.certificate, pair.key)
 
 
 # --- unfit -----------------------------------------------------------------
 
 
 def facts_of(required: CertificateSpec) -> dict[str, str]:
-    return certificates.facts(issued(required).certificate)
+    return tls.facts(issued(required).certificate)
 
 
 def test_a_new_host_name_makes_a_certificate_unfit_and_a_dropped_one_does_not() -> None:
@@ -363,14 +365,14 @@ def test_a_secret_that_says_nothing_about_its_certificate_is_unfit() -> None:
 
 def test_brought_pairs_in_the_usual_forms_are_accepted() -> None:
     chain, key = by_a_ca()
-    certificates.check_pair(chain, key)
+    tls.check_pair(chain, key)
     pkcs8 = openssl("pkcs8", "-topk8", "-nocrypt", stdin=key.reveal())
-    certificates.check_pair(chain, Secret(pkcs8))
+    tls.check_pair(chain, Secret(pkcs8))
 
 
 def refusal(certificate: bytes, key: Secret) -> str:
     with pytest.raises(SecretError) as caught:
-        certificates.check_pair(certificate, key)
+        tls.check_pair(certificate, key)
     shown = "".join(traceback.format_exception(caught.value)) + caught.value.hint
     body = key.reveal().decode(errors="replace").splitlines()[1:2]
     assert not body or body[0] not in shown

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Object, Rendered, ResourceId, Secret
 from kasmgen.layout.annotations import INPUTS, PINNED, SECRETS
-from kasmgen.secrets import certificates, passwords, required, rollout, supplied
+from kasmgen.secrets import certificates, passwords, required, rollout, supplied, tls
 from kasmgen.secrets import plan as secrets_plan
 from kasmgen.secrets.plan import Add, Create, Existing, Keep, Plan, Replace, Sources
 from kasmgen.secrets.recipients import of_metadata
@@ -49,7 +49,7 @@ def existing(
 def sources() -> Sources:
     counter = itertools.count()
     stream = (byte for number in counter for byte in hashlib.sha256(str(number).encode()).digest())
-    return Sources(lambda n: bytes(itertools.islice(stream, n)), certificates.new_key, lambda: 7, NOW)
+    return Sources(lambda n: bytes(itertools.islice(stream, n)), tls.new_key, NOW)
 
 
 def decide(made: RequiredSecret, there: Existing | None) -> Plan:
@@ -125,8 +125,8 @@ def test_a_pair_that_lost_a_part_is_made_anew_as_a_whole() -> None:
 
 
 def test_a_certificate_that_no_longer_fits_is_reported_and_kept() -> None:
-    old = certificates.issue(SPEC, now=NOW - timedelta(days=9000), key=certificates.new_key("ecdsa-p256"), serial=1)
-    there = existing("tls.crt", "tls.key", annotations=certificates.facts(old.certificate))
+    old = tls.issue(SPEC, now=NOW - timedelta(days=9000), key=tls.new_key("ecdsa-p256"), serial=1)
+    there = existing("tls.crt", "tls.key", annotations=tls.facts(old.certificate))
     plan = decide(secret(certificate=SPEC), there)
     assert isinstance(plan, Keep)
     assert all(report.startswith(PATH) for report in some(plan.reports))
@@ -203,26 +203,26 @@ def test_only_the_keys_of_the_plan_are_filled() -> None:
 
 def test_a_certificate_is_issued_with_its_facts_in_clear() -> None:
     data, annotations = fill(decide(secret(certificate=SPEC, authority=True), None))
-    certificates.check_pair(data["tls.crt"].reveal(), data["tls.key"])
+    tls.check_pair(data["tls.crt"].reveal(), data["tls.key"])
     assert data["ca.crt"] == data["tls.crt"]
-    assert annotations == certificates.facts(data["tls.crt"].reveal())
+    assert annotations == tls.facts(data["tls.crt"].reveal())
     assert b"PRIVATE" not in data["tls.crt"].reveal()
 
 
 @pytest.mark.parametrize("authority", [True, False])
 def test_a_brought_pair_is_taken_and_named_as_brought(authority: bool) -> None:
-    own = certificates.issue(SPEC, now=NOW, key=certificates.new_key("ecdsa-p256"), serial=9)
+    own = tls.issue(SPEC, now=NOW, key=tls.new_key("ecdsa-p256"), serial=9)
     passed = {"tls.crt": Secret(own.certificate), "tls.key": own.key}
     data, annotations = fill(decide(secret(certificate=SPEC, authority=authority), None), passed)
     assert data == {**passed, **({"ca.crt": passed["tls.crt"]} if authority else {})}
-    assert annotations == certificates.facts(own.certificate, supplied=True)
+    assert annotations == tls.facts(own.certificate, supplied=True)
     if authority:
         plan = decide(secret(certificate=SPEC, authority=True), None)
         assert fill(plan, {**passed, "ca.crt": Secret("the real one")})[0]["ca.crt"] == Secret("the real one")
 
 
 def test_a_pair_that_does_not_belong_together_or_is_half_is_refused() -> None:
-    one, two = (certificates.issue(SPEC, now=NOW, key=certificates.new_key("ecdsa-p256"), serial=9) for _ in range(2))
+    one, two = (tls.issue(SPEC, now=NOW, key=tls.new_key("ecdsa-p256"), serial=9) for _ in range(2))
     plan = decide(secret(certificate=SPEC), None)
     with pytest.raises(SecretError):
         fill(plan, {"tls.crt": Secret(one.certificate), "tls.key": two.key})
@@ -279,7 +279,7 @@ def test_what_two_renders_agree_on_follows_and_the_rest_is_frozen() -> None:
 
 
 def test_a_pair_that_is_random_gets_a_certificate_of_ours() -> None:
-    pairs = [certificates.issue(SPEC, now=NOW, key=certificates.new_key("ecdsa-p256"), serial=n) for n in (1, 2)]
+    pairs = [tls.issue(SPEC, now=NOW, key=tls.new_key("ecdsa-p256"), serial=n) for n in (1, 2)]
     first, second = (
         rendered({"tls.crt": b64(p.certificate), "tls.key": b64(p.key.reveal()), "ca.crt": b64("ca"), "x": b64("1")})
         for p in pairs

@@ -182,9 +182,12 @@ def _lift_pairs(values: Mapping[str, Yaml]) -> tuple[dict[str, tuple[bytes, Secr
             raise InputError(f"{path}.cert is there, but not {path}.key, its private key", hint="give both or neither")
         if "PRIVATE KEY-----" not in str(private):
             raise InputError(f"{path}.key is no private key in PEM form", hint=_PEM.format("PRIVATE KEY"))
+        # Imported here: cryptography takes a tenth of a second to load, and few values hold a certificate.
+        from kasmgen.secrets import tls
+
         pairs[role] = (str(certificate).encode(), Secret(str(private)))
         try:
-            secrets_certificates.check_pair(*pairs[role])
+            tls.check_pair(*pairs[role])
         except SecretError as error:
             raise SecretError(f"{path}: {error.message}", hint=error.hint) from None
     return pairs, rest
