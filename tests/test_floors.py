@@ -20,7 +20,7 @@ FILES = {
 # From the ground up. A module stands on the floor of its package, or of its own name at the top, and imports from there
 # and below.
 FLOORS = (
-    ("errors", "safe_text", "names", "concurrency", "quantities"),
+    ("errors", "safe_text", "names", "concurrency", "quantities", "signals"),
     ("yaml",),
     ("layout",),
     ("kubernetes",),

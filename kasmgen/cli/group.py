@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import click
 
-from kasmgen import __version__
+from kasmgen import __version__, signals
 from kasmgen.cli import output
 from kasmgen.cli.options import PROGRAM, Group, common
 from kasmgen.cli.output import OutputSettings
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with a code of the table."""
     # A core dump holds the memory, passwords and private keys in it. Programs that are started inherit the limit.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with _garbage_seldom():
+    with _garbage_seldom(), signals.as_interrupts():
         sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
@@ -121,18 +121,27 @@ def run(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     settings = OutputSettings()
     try:
+        return _ended(settings, arguments)
+    except KeyboardInterrupt:
+        signals.ignore()
+        output.error(settings, _interrupted(signals.landed()))
+        return 130
+
+
+def _ended(settings: OutputSettings, arguments: list[str]) -> int:
+    """The exit code of a run that is not interrupted, with its error told."""
+    try:
         root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
         error.show()
         return 2
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except KasmgenError as error:
         output.error(settings, error)
         return error.code
-    except (KeyboardInterrupt, click.Abort):
-        output.error(settings, KasmgenError("interrupted; nothing was changed", hint="run it again when you like"))
-        return 130
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -141,6 +150,12 @@ def run(arguments: list[str]) -> int:
         output.error(settings, _bug(error))
         return KasmgenError.code
     return 0
+
+
+def _interrupted(landed: str) -> KasmgenError:
+    if not landed:
+        return KasmgenError("interrupted; nothing was changed", hint="run it again when you like")
+    return KasmgenError(f"interrupted, but {landed}", hint="`git status` and `git log -1` show what is there")
 
 
 def _bug(error: Exception) -> KasmgenError:

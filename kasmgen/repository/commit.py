@@ -30,6 +30,17 @@ _MOST_ARGUMENTS = 200
 """More paths than this go to git by its standard input: a command line is finite."""
 
 
+class IndexBehindError(RepositoryError):
+    """The commit was made, and the index of people could not follow."""
+
+    def __init__(self, commit: str, reason: RepositoryError) -> None:
+        super().__init__(
+            f"committed as {commit}, but the index could not follow: {reason.message}",
+            hint="the next kasmgen command brings it up to date",
+        )
+        self.commit = commit
+
+
 @dataclass(frozen=True)
 class Made:
     """A commit. id, tree and parent: object ids; parent: "" for a first commit, all of them for a merge.
@@ -72,10 +83,7 @@ def commit_only(
         follow = made.changes if made.parent == (before or "") else changes(repo, before, made.id)
         adopt(repo, made.id, follow, {path: staged.get(path, "") for path in paths})
     except RepositoryError as error:
-        raise RepositoryError(
-            f"committed as {made.id}, but the index could not follow: {error.message}",
-            hint="the next kasmgen command brings it up to date",
-        ) from None
+        raise IndexBehindError(made.id, error) from None
     return made
 
 

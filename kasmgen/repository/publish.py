@@ -10,22 +10,23 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kasmgen import safe_text, signals
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
-from kasmgen.repository import branches, git, readiness, signals
+from kasmgen.repository import branches, git, readiness
 from kasmgen.repository import commit as repository_commit
 from kasmgen.repository import files as repository_files
 from kasmgen.repository import journal as journals
-from kasmgen.repository.commit import Made
+from kasmgen.repository.commit import IndexBehindError, Made
 from kasmgen.repository.journal import Journal, JournalEntry, digest
 from kasmgen.repository.objects import Reader
-from kasmgen.repository.signals import Interrupt
+from kasmgen.signals import Interrupt
 
 log = logging.getLogger("kasmgen")
 
@@ -79,12 +80,17 @@ class NewCommit:
 
 @dataclass(frozen=True)
 class Publication:
-    """Changes below `root`, and the commit that they go into; without one the files are written and no more."""
+    """Changes below `root`, and the commit that they go into; without one the files are written and no more.
+
+    landed: called once at the point of no return, with signals deferred. Before it everything is undone that fails or
+    is interrupted, after it nothing is.
+    """
 
     repo: git.Repository
     root: Path
     changes: FileChanges
     commit: NewCommit | None
+    landed: Callable[[], object] = field(default=lambda: None, compare=False)
 
     @property
     def paths(self) -> list[str]:
@@ -229,7 +235,7 @@ def publish(wanted: Publication) -> Published:
     readiness.check_writable(repo)
     with signals.deferred(lambda: repository_commit.working(repo)) as interrupt, _alone(repo):
         for line in _recover(repo):
-            log.warning(line)
+            log.warning(safe_text.escaped(line))
         made = _publish(wanted, interrupt)
     if commit and commit.push and made:
         branches.push(repo)
@@ -266,12 +272,27 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
         if commit and commit.branch is not None:
             branches.switch_new_branch(repo, commit.branch)
         _apply(repo.root, root, changes, journal, interrupt)
+        interrupt.check()
         made = repository_commit.commit_only(repo, in_repo, commit.message, standing) if commit else None
+        if made is None:
+            interrupt.check()
     except BaseException as error:
-        _undo(repo, journal)
+        there = _undo(repo, journal)
+        if isinstance(error, IndexBehindError):
+            there = error.commit
+        if there:
+            _land(wanted, there)
         raise _fitting(error) from error
+    _land(wanted, made.id if made else "")
     _end(repo)
     return made
+
+
+def _land(wanted: Publication, commit: str) -> None:
+    """Pass the point of no return: from here on nothing is undone. commit: "" if there is none."""
+    unpushed = ", and may not be pushed" if wanted.commit and wanted.commit.push else ""
+    signals.note_landed(f"commit {commit[:12]} was made{unpushed}" if commit else "the files were written")
+    wanted.landed()
 
 
 def _check_commit(repo: git.Repository, commit: NewCommit, paths: Sequence[str], now: git.State) -> None:
@@ -331,16 +352,21 @@ def _apply(top: Path, root: Path, changes: FileChanges, journal: Journal, interr
         repository_files.sync(parent)
 
 
-def _undo(repo: git.Repository, journal: Journal) -> None:
-    """Settle the journal after a failure. If not even that works, it stays for the next run."""
+def _undo(repo: git.Repository, journal: Journal) -> str:
+    """Settle the journal after a failure. If not even that works, it stays for the next run.
+
+    The commit that HEAD is at if it has landed all the same, "" if not.
+    """
     try:
         settled = _settle(repo, journal)
     except (OSError, RepositoryError) as failed:
         log.warning("what was begun could not be undone (%s); the next kasmgen command does it", failed)
-        return
+        signals.note_landed("what was begun could not be undone; the next kasmgen command does it")
+        return ""
     for path in settled.left:
         log.warning("%s was changed meanwhile and is left as it is", path)
     _end(repo)
+    return settled.commit if settled.landed else ""
 
 
 def _fitting(error: BaseException) -> BaseException:
@@ -391,11 +417,15 @@ def _recover(repo: git.Repository) -> list[str]:
 
 @dataclass(frozen=True)
 class _Settled:
-    """What became of a journal: paths that a commit holds, that were put back, that others changed since."""
+    """What became of a journal: paths that a commit holds, that were put back, that others changed since.
+
+    commit: the one that HEAD is at, if the journal is of a commit.
+    """
 
     landed: list[str]
     back: list[str]
     left: list[str]
+    commit: str = ""
 
     def lines(self) -> Iterator[str]:
         if self.landed:
@@ -417,7 +447,7 @@ def _settle(repo: git.Repository, journal: Journal) -> _Settled:
         repository_files.remove_empty(repo.root / directory)
     if journal.new_branch is not None and not landed:
         branches.leave_new_branch(repo, journal.new_branch, back_to=journal.branch, at=journal.head)
-    return _Settled(sorted(landed), back, left)
+    return _Settled(sorted(landed), back, left, (now or "") if journal.commits else "")
 
 
 def _landed(repo: git.Repository, journal: Journal, now: str | None) -> set[str]:

@@ -55,6 +55,7 @@ print(*sorted(name for name in sys.modules if name.startswith("kasmgen.")), sep=
         "kasmgen.errors",
         "kasmgen.quantities",
         "kasmgen.safe_text",
+        "kasmgen.signals",
     ]
 
 

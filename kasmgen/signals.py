@@ -1,4 +1,8 @@
-"""Signals that wait: a change is ended or undone before the process is."""
+"""Signals: all of them end a command as Ctrl-C does, but wait until a change is ended or undone.
+
+What has landed is kept here, for the whole process as signals are: whoever tells of an interrupt must know whether it
+came before or after the point of no return.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,53 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOP_MILLISECONDS = 1000
+_landed: list[str] = []
+
+
+@contextmanager
+def as_interrupts() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does; one that is ignored (nohup) stays ignored.
+
+    Nothing has landed when the block begins.
+    """
+    _landed.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def ignore() -> None:
+    """Let no signal disturb what is left to do: to say how it ended."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def note_landed(what: str) -> None:
+    """Say that the point of no return is behind: what is there now, such as "commit 1234abcd was made".
+
+    To be called where signals are `deferred`, so that none falls between the deed and its name.
+    """
+    _landed[:] = [what]
+
+
+def landed() -> str:
+    """What has landed last, "" for nothing."""
+    return "".join(_landed)
 
 
 class Interrupted(BaseException):
