@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
 from kasmgen import __version__
 from kasmgen.check.results import CheckReport
-from kasmgen.check.rule import ERROR, Finding, Rule
+from kasmgen.check.rule import ERROR, AnyRule, Finding
 from kasmgen.safe_text import escaped
 
-Rules = Mapping[str, Rule[Any]]
+Rules = Mapping[str, AnyRule]
 
 SCHEMA = "https://kasmgen.dev/schemas/v1/check.json"
 HOME = "https://kasmgen.dev/docs/checks"
@@ -71,8 +70,8 @@ def as_json(report: CheckReport, rules: Rules) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _json_of(finding: Finding, rules: Rules) -> dict[str, Any]:
-    value: dict[str, Any] = {
+def _json_of(finding: Finding, rules: Rules) -> dict[str, object]:
+    value: dict[str, object] = {
         "rule": finding.rule,
         "severity": finding.severity,
         "title": rules[finding.rule].title,
@@ -109,7 +108,7 @@ def sarif(report: CheckReport, rules: Rules) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _sarif_rule(rule: Rule[Any]) -> dict[str, Any]:
+def _sarif_rule(rule: AnyRule) -> dict[str, object]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.title},
@@ -120,9 +119,9 @@ def _sarif_rule(rule: Rule[Any]) -> dict[str, Any]:
     }
 
 
-def _sarif_result(finding: Finding, listed: list[str]) -> dict[str, Any]:
+def _sarif_result(finding: Finding, listed: list[str]) -> dict[str, object]:
     about = ": ".join(clean(part) for part in (finding.environment, finding.object, finding.message) if part)
-    result: dict[str, Any] = {
+    result: dict[str, object] = {
         "ruleId": finding.rule,
         "ruleIndex": listed.index(finding.rule),
         "level": finding.severity,
@@ -171,7 +170,7 @@ def _add_suite(root: ElementTree.Element, findings: list[Finding], environment: 
             _add_findings(case, rules[rule], own)
 
 
-def _add_findings(case: ElementTree.Element, rule: Rule[Any], findings: list[Finding]) -> None:
+def _add_findings(case: ElementTree.Element, rule: AnyRule, findings: list[Finding]) -> None:
     if rule.severity == ERROR:
         told = ElementTree.SubElement(case, "failure", {"type": rule.id, "message": clean(findings[0].message)})
     else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Never, TypeAlias, TypeVar
 
 Severity = Literal["error", "warning"]
 ERROR: Severity = "error"
 WARNING: Severity = "warning"
 
 C = TypeVar("C")
+C_contra = TypeVar("C_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Rule(Generic[C]):
+class Rule(Generic[C_contra]):
     """A rule: its stable identifier, what it demands and why, and the function that looks.
 
     title: what is wrong when it fires, in a few words. meaning: why that matters, for the
@@ -57,9 +58,9 @@ class Rule(Generic[C]):
     title: str
     meaning: str
     next_step: str
-    check: Callable[[C], Iterable[Hit]]
+    check: Callable[[C_contra], Iterable[Hit]]
 
-    def findings(self, context: C) -> Iterator[Finding]:
+    def findings(self, context: C_contra) -> Iterator[Finding]:
         """What the rule finds in `context`."""
         return map(self.finding, self.check(context))
 
@@ -67,6 +68,10 @@ class Rule(Generic[C]):
         """`hit` as a finding of this rule."""
         step = hit.next_step or self.next_step
         return Finding(hit.environment, hit.path, hit.line, self.id, hit.object, hit.message, self.severity, step)
+
+
+AnyRule: TypeAlias = Rule[Never]
+"""A rule, whatever it looks at: it can be shown, and not run."""
 
 
 def run(rules: Iterable[Rule[C]], context: C) -> Iterator[Finding]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from kasmgen.check.rule import Rule
+from kasmgen.check.rule import AnyRule
 from kasmgen.check.rules import (
     expiry,
     generated,
@@ -18,7 +16,7 @@ from kasmgen.check.rules import (
     validity,
 )
 
-GROUPS: tuple[tuple[str, str, tuple[Rule[Any], ...]], ...] = (
+GROUPS: tuple[tuple[str, str, tuple[AnyRule, ...]], ...] = (
     ("1", "Generated files", generated.RULES),
     ("2", "Builds", overlays.RULES),
     ("3", "Objects and references", (*validity.RULES, *references.RULES)),
@@ -30,7 +28,7 @@ GROUPS: tuple[tuple[str, str, tuple[Rule[Any], ...]], ...] = (
 )
 """First digit of the identifiers, what the group is about, and its rules."""
 
-RULES: dict[str, Rule[Any]] = {rule.id: rule for _, _, rules in GROUPS for rule in rules}
+RULES: dict[str, AnyRule] = {rule.id: rule for _, _, rules in GROUPS for rule in rules}
 """Every rule by its identifier."""
 
 _HEAD = """\
@@ -62,11 +60,11 @@ def documentation() -> str:
     return "\n".join(parts)
 
 
-def _row(rule: Rule[Any]) -> str:
+def _row(rule: AnyRule) -> str:
     return f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {_capital(rule.title)} |\n"
 
 
-def _section(rule: Rule[Any]) -> str:
+def _section(rule: AnyRule) -> str:
     head = f"### {rule.id}\n\n**{_capital(rule.title)}** ({rule.severity})\n"
     return f"{head}\n{rule.meaning}\n\nNext step: {rule.next_step}.\n"
 

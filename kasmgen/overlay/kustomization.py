@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence, Set
-from typing import Any
 
 from kasmgen.errors import InputError
 from kasmgen.yaml import documents, edit
@@ -34,11 +33,11 @@ def is_ours(path: Yaml, kept: Set[str] = frozenset()) -> bool:
     return clean not in kept and (clean == BASE or clean.startswith(OURS))
 
 
-def _path_of(entry: Any) -> Yaml:
+def _path_of(entry: Yaml) -> Yaml:
     return entry.get("path") if isinstance(entry, dict) else entry
 
 
-def _clean(entry: Any) -> str:
+def _clean(entry: Yaml) -> str:
     path = _path_of(entry)
     return posixpath.normpath(path) if isinstance(path, str) else ""
 

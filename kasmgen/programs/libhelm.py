@@ -11,13 +11,27 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from kasmgen.concurrency import Once
 from kasmgen.programs import process
 
-Answer = Mapping[str, Any]
-"""What `libhelm_child` says: `texts` and `crds` (path -> text), or `refused`, or `unreadable`."""
+
+class Answer(TypedDict, total=False):
+    """What `libhelm_child` says: `texts` and `crds` (path -> text), or `refused`, or `unreadable`.
+
+    Its greeting has `path` and `version`, or `missing`.
+    """
+
+    id: int
+    texts: dict[str, str]
+    crds: dict[str, str]
+    refused: str
+    unreadable: bool
+    path: str
+    version: str
+    missing: str
+
 
 SETTING = "KASMGEN_HELM"
 """Environment variable: "libhelm", or the path of a helm program."""
@@ -77,7 +91,7 @@ class HelmProcess:
         for line in self._process.stdout:
             if not line.endswith(b"\n"):
                 break  # it was killed in the middle of a line
-            answer = json.loads(line)
+            answer: Answer = json.loads(line)
             self._waiting.pop(answer["id"]).set_result(answer)
         self._process.wait()
         with self._lock:

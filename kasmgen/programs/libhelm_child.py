@@ -13,7 +13,17 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
+
+
+class Request(TypedDict):
+    """A line that is read: render `chart`, a directory, as the release `name`."""
+
+    id: int
+    chart: str
+    values: dict[str, object]
+    name: str
+    namespace: str
 
 
 def main(memory: int) -> None:
@@ -35,7 +45,7 @@ def main(memory: int) -> None:
             os._exit(0)
 
 
-def _greeting() -> dict[str, Any]:
+def _greeting() -> dict[str, object]:
     try:
         import helm_python
 
@@ -44,14 +54,14 @@ def _greeting() -> dict[str, Any]:
         return {"id": 0, "missing": type(error).__name__}
 
 
-def _serve(answers: BinaryIO, request: dict[str, Any]) -> None:
+def _serve(answers: BinaryIO, request: Request) -> None:
     try:
         _tell(answers, {"id": request["id"], **_render(request)})
     except BaseException:  # noqa: BLE001 - out of memory, or nobody reads: an answer that never comes is waited for
         os._exit(1)
 
 
-def _render(request: dict[str, Any]) -> dict[str, Any]:
+def _render(request: Request) -> dict[str, object]:
     import helm_python
     from helm_python.errors import HelmError
 
@@ -66,7 +76,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
         return {"unreadable": True}
 
 
-def _tell(answers: BinaryIO, answer: dict[str, Any]) -> None:
+def _tell(answers: BinaryIO, answer: dict[str, object]) -> None:
     # One write for one line: several threads write.
     answers.write(json.dumps(answer).encode() + b"\n")
     answers.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import field
@@ -142,7 +142,7 @@ class Project(Input, frozen=True):
         str,
         says("Namespace of environments without one of their own.", check=names.dns_label, pattern=_LABEL),
     ] = "kasm"
-    values: Annotated[Mapping[str, Any], says("Values of the chart that all environments share. Never a secret.")] = (
+    values: Annotated[Mapping[str, Yaml], says("Values of the chart that all environments share. Never a secret.")] = (
         field(default_factory=dict)
     )
     checks: Annotated[Checks, says("Settings of `kasmgen check`.")] = Checks()
@@ -256,7 +256,7 @@ class Environment(Input, frozen=True):
     flux: Annotated[FluxInput, says("What the Flux objects say.")] = FluxInput()
     chart: Annotated[ChartRef | None, says("Another chart than the project's.")] = None
     values: Annotated[
-        Mapping[str, Any],
+        Mapping[str, Yaml],
         says(
             "Anything else that the chart accepts; wins over `values` of `kasmgen.yaml`. A value that a field above "
             "sets may not say something else here."
@@ -344,7 +344,7 @@ def _text(kind: str, comment: str, fields: Mapping[str, Yaml]) -> str:
 # --- the schemas for editors -------------------------------------------------
 
 
-def schemas() -> dict[str, dict[str, Any]]:
+def schemas() -> dict[str, dict[str, Yaml]]:
     """ "project" and "environment" -> the JSON Schema of the file."""
     return {
         "project": _schema(Project, "Project", "kasmgen.yaml", "What all environments share."),
@@ -352,7 +352,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     }
 
 
-def _schema(cls: type[Input], kind: str, title: str, description: str) -> dict[str, Any]:
+def _schema(cls: type[Input], kind: str, title: str, description: str) -> dict[str, Yaml]:
     body = declaration.schema(
         cls,
         beside={

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self, TypeVar
+from typing import Self, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import inspect, structs
@@ -23,6 +24,9 @@ I = TypeVar("I", bound="Input")  # noqa: E741 - the one kind of input
 
 Check = Callable[[str, str], str]
 """(text, what it is) -> the text in its canonical spelling. Raises InputError that names `what`."""
+
+Schema: TypeAlias = Mapping[str, Yaml]
+"""A JSON Schema, or a part of one."""
 
 Called = Callable[[str], str]
 """Path of a field, such as `flux.url`, -> what errors call it. The path of the whole mapping is ""."""
@@ -41,6 +45,12 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return structs.replace(self, **changes)
 
 
+@dataclass(frozen=True)
+class _Said:
+    check: Check | None = None
+    missing: str = ""
+
+
 def says(description: str, *, check: Check | None = None, missing: str = "", **schema: object) -> msgspec.Meta:
     """What a field says to people and to editors.
 
@@ -48,7 +58,7 @@ def says(description: str, *, check: Check | None = None, missing: str = "", **s
     more of its JSON Schema, such as `pattern`, which editors hold the text to before kasmgen does.
     """
     described = {"description": description} if description else {}
-    return msgspec.Meta(extra_json_schema={**described, **schema}, extra={"check": check, "missing": missing})
+    return msgspec.Meta(extra_json_schema={**described, **schema}, extra={"said": _Said(check, missing)})
 
 
 @cache
@@ -57,12 +67,12 @@ def _fields(cls: type[Input]) -> tuple[inspect.Field, ...]:
     return found.fields if isinstance(found, inspect.StructType) else ()
 
 
-def _plain(kind: inspect.Type) -> tuple[inspect.Type, Mapping[str, Any]]:
+def _plain(kind: inspect.Type) -> tuple[inspect.Type, _Said]:
     """A type without what is said of it, and without "or nothing"; and what is said."""
-    said: dict[str, Any] = {}
+    said = _Said()
     while True:
         if isinstance(kind, inspect.Metadata):
-            said |= kind.extra or {}
+            said = (kind.extra or {}).get("said", said)
             kind = kind.type
         elif isinstance(kind, inspect.UnionType):
             kind = next(part for part in kind.types if not isinstance(part, inspect.NoneType))
@@ -119,7 +129,7 @@ def _is_declared(kind: inspect.Type) -> bool:
 
 
 def _canonical(found: I, called: Called, path: str) -> I:
-    changes: dict[str, Any] = {}
+    changes: dict[str, object] = {}
     for field in _fields(type(found)):
         here = f"{path}.{field.encode_name}".removeprefix(".")
         old = getattr(found, field.name)
@@ -129,16 +139,16 @@ def _canonical(found: I, called: Called, path: str) -> I:
     return structs.replace(found, **changes) if changes else found
 
 
-def _checked(value: Any, kind: inspect.Type, called: Called, path: str) -> Any:
+def _checked(value: object, kind: inspect.Type, called: Called, path: str) -> object:
     kind, said = _plain(kind)
     if isinstance(value, Input):
         return _canonical(value, called, path)
-    if isinstance(value, str) and said.get("check") and value:
-        return said["check"](value, called(path))
-    if isinstance(kind, inspect.VarTupleType):
+    if isinstance(value, str) and said.check and value:
+        return said.check(value, called(path))
+    if isinstance(kind, inspect.VarTupleType) and isinstance(value, tuple):
         shown = [f"{path}[{number}]" if isinstance(item, Input) else path for number, item in enumerate(value)]
         return tuple(_checked(item, kind.item_type, called, here) for item, here in zip(value, shown, strict=True))
-    if isinstance(kind, inspect.DictType) and _is_declared(kind.value_type):
+    if isinstance(kind, inspect.DictType) and isinstance(value, dict) and _is_declared(kind.value_type):
         return {key: _checked(item, kind.value_type, called, f"{path}.{key}") for key, item in value.items()}
     return value
 
@@ -187,7 +197,7 @@ def _wrong_mapping(value: Yaml, kind: inspect.StructType, called: Called, path: 
             yield from _wrong(item, kinds[key].type, called, here)
     for key, field in kinds.items():
         if field.required and value.get(key) in (None, ""):
-            hint = _plain(field.type)[1].get("missing", "")
+            hint = _plain(field.type)[1].missing
             yield InputError(f"{called(f'{path}.{key}'.removeprefix('.'))}: is missing", hint=hint)
 
 
@@ -209,13 +219,13 @@ def plain(found: Input) -> dict[str, Yaml]:
     }
 
 
-def written(found: Input) -> dict[str, Any]:
+def written(found: Input) -> dict[str, Yaml]:
     """What has to stand in the file: no field that is as its default, and none without anything in it."""
-    said: dict[str, Any] = _said(msgspec.to_builtins(found), inspect.type_info(type(found)))
+    said: dict[str, Yaml] = _said(msgspec.to_builtins(found), inspect.type_info(type(found)))
     return said
 
 
-def _said(value: Any, kind: inspect.Type) -> Any:
+def _said(value: Yaml, kind: inspect.Type) -> Yaml:
     kind, _ = _plain(kind)
     if isinstance(kind, inspect.StructType):
         fields = {field.encode_name: field for field in kind.fields}
@@ -231,7 +241,7 @@ def _said(value: Any, kind: inspect.Type) -> Any:
     return value
 
 
-def schema(cls: type[Input], *, beside: Mapping[str, Mapping[str, Any]], fixed: Collection[str] = ()) -> dict[str, Any]:
+def schema(cls: type[Input], *, beside: Mapping[str, Schema], fixed: Collection[str] = ()) -> Schema:
     """The JSON Schema (2020-12) of a file: it takes what `read` takes, as far as a schema can tell.
 
     beside: keys that are read before, and their schemas. fixed: fields that do not stand in the file.
@@ -242,7 +252,7 @@ def schema(cls: type[Input], *, beside: Mapping[str, Mapping[str, Any]], fixed: 
     return {**body, "required": required, "properties": {**beside, **fields}}
 
 
-def _schema(kind: inspect.Type) -> dict[str, Any]:
+def _schema(kind: inspect.Type) -> Schema:
     match kind:
         case inspect.Metadata():
             return {**_schema(kind.type), **(kind.extra_json_schema or {})}
@@ -269,7 +279,7 @@ def _schema(kind: inspect.Type) -> dict[str, Any]:
     raise TypeError(f"no field of an input is of the kind {kind}")
 
 
-def _property(field: inspect.Field) -> dict[str, Any]:
+def _property(field: inspect.Field) -> Schema:
     found = _schema(field.type)
     if field.required:
         return _anchored({**found, "minLength": 1} if found.get("type") == "string" else found)
@@ -277,11 +287,11 @@ def _property(field: inspect.Field) -> dict[str, Any]:
     return _optional({**found, **default})
 
 
-def _anchored(found: dict[str, Any]) -> dict[str, Any]:
+def _anchored(found: Schema) -> Schema:
     return {**found, "pattern": f"^{found['pattern']}$"} if "pattern" in found else found
 
 
-def _optional(found: dict[str, Any]) -> dict[str, Any]:
+def _optional(found: Schema) -> Schema:
     """A schema that takes nothing as well, and for a text an empty one."""
     if "enum" in found:
         return {**{key: item for key, item in found.items() if key != "type"}, "enum": [*found["enum"], "", None]}

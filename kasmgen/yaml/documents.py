@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from kasmgen.errors import InputError
 from kasmgen.yaml.scalars import resolve, resolve_key, resolve_tagged
@@ -40,6 +40,41 @@ class Document:
 
 
 # --- reading -------------------------------------------------------------
+
+
+class Mark(Protocol):
+    """A place in a text, counted from 0; `index` in characters."""
+
+    index: int
+    line: int
+    column: int
+
+
+class Event(Protocol):
+    """What the parser finds; PyYAML ships no types of its own."""
+
+    start_mark: Mark
+    end_mark: Mark
+
+
+class NodeEvent(Event, Protocol):
+    """A scalar, an alias, or the begin of a mapping or sequence."""
+
+    anchor: str | None
+
+
+class AliasEvent(Event, Protocol):
+    """An alias; `anchor` is what it points to."""
+
+    anchor: str
+
+
+class ScalarEvent(NodeEvent, Protocol):
+    """A scalar. implicit: whether it may be resolved by its text, if it is plain, and if it is not."""
+
+    value: str
+    tag: str | None
+    implicit: tuple[bool, bool]
 
 
 @dataclass
@@ -74,11 +109,10 @@ class _Builder:
         self.duplicates: list[str] = []
         self.root: Yaml = None
 
-    def fail(self, what: str, event: Any) -> InputError:
-        line = event.start_mark.line + 1 if event.start_mark else "?"
-        return InputError(f"{self.source}, line {line}: {what}")
+    def fail(self, what: str, event: Event) -> InputError:
+        return InputError(f"{self.source}, line {event.start_mark.line + 1}: {what}")
 
-    def count(self, nodes: int, text: int, event: Any) -> None:
+    def count(self, nodes: int, text: int, event: Event) -> None:
         self.nodes += nodes
         self.text += text
         if self.nodes > MAX_NODES:
@@ -86,7 +120,7 @@ class _Builder:
         if self.text > MAX_BYTES:
             raise self.fail(f"more than {MAX_BYTES:,} characters (aliases counted as what they stand for)", event)
 
-    def open(self, value: Yaml, event: Any) -> None:
+    def open(self, value: Yaml, event: NodeEvent) -> None:
         if len(self.stack) >= MAX_DEPTH:
             raise self.fail(f"nested deeper than {MAX_DEPTH} levels", event)
         self.stack.append(_Frame(value, self.here(), event.anchor, self.nodes, self.text))
@@ -101,7 +135,7 @@ class _Builder:
         step = frame.key or "?" if isinstance(frame.value, dict) else str(len(frame.value))
         return f"{frame.path}.{step}" if frame.path else step
 
-    def close(self, event: Any) -> None:
+    def close(self, event: Event) -> None:
         frame = self.stack.pop()
         # An anchor of the same name inside came later and counts.
         if frame.anchor and self.anchors[frame.anchor] is None:
@@ -109,7 +143,7 @@ class _Builder:
             self.anchors[frame.anchor] = (frame.value, nodes, text)
         self.put(frame.value, event)
 
-    def alias(self, event: Any) -> None:
+    def alias(self, event: AliasEvent) -> None:
         anchor = self.anchors.get(event.anchor)
         if anchor is None:
             raise self.fail(f"alias *{event.anchor} points to nothing that is complete before it", event)
@@ -117,8 +151,8 @@ class _Builder:
         self.count(nodes, text, event)
         self.put(_copy(value), event)
 
-    def scalar(self, event: Any) -> None:
-        text: str = event.value
+    def scalar(self, event: ScalarEvent) -> None:
+        text = event.value
         self.count(1, len(text), event)
         try:
             if self.is_key() and not event.tag and event.implicit[0]:
@@ -134,14 +168,14 @@ class _Builder:
     def is_key(self) -> bool:
         return bool(self.stack) and isinstance(self.stack[-1].value, dict) and self.stack[-1].key is None
 
-    def plain_key(self, text: str, event: Any) -> None:
+    def plain_key(self, text: str, event: ScalarEvent) -> None:
         frame = self.stack[-1]
         frame.merging = text == "<<"
         frame.key = text if frame.merging else resolve_key(text)
         if event.anchor:
             self.anchors[event.anchor] = (resolve(text), 1, len(text))
 
-    def put(self, value: Yaml, event: Any) -> None:
+    def put(self, value: Yaml, event: Event) -> None:
         if not self.stack:
             self.root = value
             return
@@ -160,7 +194,7 @@ class _Builder:
             frame.seen.add(key)
             frame.value[key] = value
 
-    def merge(self, frame: _Frame, value: Yaml, event: Any) -> None:
+    def merge(self, frame: _Frame, value: Yaml, event: Event) -> None:
         """As go-yaml does it: a merge wins over the keys above it, and loses to those below."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
@@ -168,7 +202,7 @@ class _Builder:
         for part in reversed(parts):
             frame.value.update(_copy(part))
 
-    def key_text(self, value: Yaml, event: Any) -> str:
+    def key_text(self, value: Yaml, event: Event) -> str:
         if isinstance(value, str):
             return value
         if isinstance(value, bool):
@@ -184,7 +218,7 @@ def _copy(value: Yaml) -> Yaml:
     return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _scalar_value(text: str, event: Any) -> Yaml:
+def _scalar_value(text: str, event: ScalarEvent) -> Yaml:
     tag = str(event.tag or "")
     if tag and tag != "!":
         return resolve_tagged(text, tag)
@@ -222,7 +256,7 @@ def load_all(text: str, source: str = "YAML") -> list[Document]:
     if len(text) > MAX_BYTES:
         raise InputError(f"{source}: larger than {MAX_BYTES // 2**20} MiB")
     builder = _Builder(source)
-    actions = {
+    actions: dict[str, Callable[[Any], None]] = {
         "MappingStartEvent": lambda e: builder.open({}, e),
         "SequenceStartEvent": lambda e: builder.open([], e),
         "MappingEndEvent": builder.close,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from kasmgen.yaml.documents import Yaml
 
@@ -89,7 +89,7 @@ def _without_in_list(items: list[Yaml], path: Path) -> list[Yaml]:
     return out
 
 
-def replaced(values: Yaml, path: Path, change: Callable[[Yaml], Yaml]) -> Any:
+def replaced(values: Yaml, path: Path, change: Callable[[Yaml], Yaml]) -> Yaml:
     """`values` with what stands at `path` changed, in lists each item of it."""
     if path:
         head, rest = path[0], path[1:]
