@@ -23,7 +23,6 @@ from kasmgen.quantities import count
 from kasmgen.repository import publish
 from kasmgen.repository.objects import Reader
 from kasmgen.repository.publish import FileChanges
-from kasmgen.yaml import roundtrip
 
 
 def run(
@@ -129,6 +128,9 @@ def _unlocked(workspace: Workspace) -> Workspace:
 
 def _recorded(workspace: Workspace, chart: Chart) -> dict[str, bytes]:
     """`kasmgen.yaml` with version and digest of the chart as it is now."""
+    # Imported here: ruamel.yaml takes long to load, and the chart's record seldom changes.
+    from kasmgen.yaml import roundtrip
+
     text = read_text(workspace.root / paths.PROJECT_FILE, paths.PROJECT_FILE)
     document = roundtrip.load(text, paths.PROJECT_FILE)
     section = document.setdefault("chart", roundtrip.to_node({"source": workspace.project.chart.source}))

@@ -12,10 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from kasmgen.errors import InputError
-from kasmgen.yaml import documents, roundtrip
+from kasmgen.yaml import documents
 from kasmgen.yaml.documents import Yaml
 
 
@@ -59,7 +58,7 @@ def parts(text: str, source: str) -> Part | None:
     return root
 
 
-def _part(kind: str, event: Any, text: str) -> Part:
+def _part(kind: str, event: documents.Event, text: str) -> Part:
     start, end = event.start_mark.index, event.end_mark.index
     # The end of a block literal is the begin of the next line that is not its own.
     end = start + len(text[start:end].rstrip())
@@ -70,11 +69,11 @@ def _part(kind: str, event: Any, text: str) -> Part:
         end,
         event.start_mark.column,
         flow,
-        event.value if kind == "Scalar" else "",
+        getattr(event, "value", ""),
     )
 
 
-def _close(part: Part, event: Any) -> None:
+def _close(part: Part, event: documents.Event) -> None:
     if part.flow:
         part.end = event.end_mark.index
     elif part.entries:
@@ -212,8 +211,18 @@ def _insert_by_text(text: str, root: Part | None, key: str, position: int, lines
 
 
 def _insert_by_library(text: str, key: str, position: int, item: Yaml, source: str) -> str:
+    from kasmgen.yaml import roundtrip
+
     document = roundtrip.load(text, source)
     document[key].insert(position, roundtrip.to_node(item))
+    return roundtrip.dump(document, text)
+
+
+def _remove_by_library(text: str, key: str, position: int, source: str) -> str:
+    from kasmgen.yaml import roundtrip
+
+    document = roundtrip.load(text, source)
+    del document[key][position]
     return roundtrip.dump(document, text)
 
 
@@ -230,9 +239,7 @@ def remove_item(text: str, key: str, position: int, source: str) -> str:
         raise InputError(f"{source}: there is no {key}")
     name, sequence = found
     if sequence.flow:
-        document = roundtrip.load(text, source)
-        del document[key][position]
-        after = roundtrip.dump(document, text)
+        after = _remove_by_library(text, key, position, source)
     else:
         last = _line_end(text, sequence.entries[position][1].end)
         first, _ = _dash(text, sequence, position, source)

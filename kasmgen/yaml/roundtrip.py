@@ -1,5 +1,7 @@
 """Editing YAML that people wrote: comments, order, quotes and spellings stay.
 
+Only what edits imports this module: ruamel.yaml takes long to load.
+
 No scalar is interpreted: `0755`, `1e10` and `yes` are kept as they stand, because
 ruamel's own reading would write some of them back as another value.
 """
@@ -7,29 +9,31 @@ ruamel's own reading would write some of them back as another value.
 from __future__ import annotations
 
 import io
-from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.tag import Tag
 
 from kasmgen.errors import InputError
 from kasmgen.yaml import documents
+from kasmgen.yaml.documents import Yaml
 
 
-def _yaml(indent: tuple[int, int, int]) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.resolver import VersionedResolver
+class _AsWritten(VersionedResolver):
+    """Takes every plain scalar for text."""
 
-    class AsWritten(VersionedResolver):
-        """Takes every plain scalar for text."""
+    def resolve(self, kind: object, value: object, implicit: object) -> object:
+        if kind is ScalarNode and value != "<<":
+            return Tag(suffix="tag:yaml.org,2002:str")
+        return super().resolve(kind, value, implicit)
 
-        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-            from ruamel.yaml.nodes import ScalarNode
-            from ruamel.yaml.tag import Tag
 
-            if kind is ScalarNode and value != "<<":
-                return Tag(suffix="tag:yaml.org,2002:str")
-            return super().resolve(kind, value, implicit)
-
+def _yaml(indent: tuple[int, int, int]) -> YAML:
     yaml = YAML(typ="rt")
-    yaml.Resolver = AsWritten
+    yaml.Resolver = _AsWritten
     yaml.preserve_quotes = True
     yaml.width = 10**9
     yaml.allow_duplicate_keys = False
@@ -47,7 +51,7 @@ def _indent_of(text: str) -> tuple[int, int, int]:
     return 2, 2, 0
 
 
-def load(text: str, source: str) -> Any:
+def load(text: str, source: str) -> Yaml:
     """`text` as a ruamel mapping that remembers how it was written. Empty text gives None.
 
     Raises InputError for text that is not one YAML document with a mapping.
@@ -55,8 +59,6 @@ def load(text: str, source: str) -> Any:
     value = documents.load(text, source)  # bounded, and with errors that name the line
     if value is not None and not isinstance(value, dict):
         raise InputError(f"{source}: a mapping is expected")
-    from ruamel.yaml.error import YAMLError
-
     try:
         return _yaml(_indent_of(text)).load(text)
     except YAMLError as error:
@@ -65,21 +67,19 @@ def load(text: str, source: str) -> Any:
         raise InputError(f"{source}{where}: {getattr(error, 'problem', None) or 'not YAML'}") from None
 
 
-def dump(document: Any, original: str = "") -> str:
+def dump(document: Yaml, original: str = "") -> str:
     """The document as text, indented as `original` was."""
     out = io.StringIO()
     _yaml(_indent_of(original)).dump(document, out)
     return out.getvalue()
 
 
-def to_node(value: documents.Yaml) -> Any:
+def to_node(value: Yaml) -> Yaml:
     """A plain value as it has to stand in an edited document: the same spelling as `documents.dump` gives."""
     return _yaml((2, 2, 0)).load(documents.dump(value)) if isinstance(value, (dict, list)) else _scalar(value)
 
 
-def _scalar(value: documents.Yaml) -> Any:
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
+def _scalar(value: Yaml) -> Yaml:
     text = documents.dump(value).removesuffix("\n")
     if text.startswith('"'):
         return DoubleQuotedScalarString(value)
