@@ -16,6 +16,7 @@ from kasmgen.chart.release import LoadedChart, Release
 from kasmgen.concurrency import each
 from kasmgen.delivery import flux
 from kasmgen.kubernetes.resources import Chart, Note, Object, Render, ResourceId
+from kasmgen.layout.annotations import PINNED
 from kasmgen.overlay import assemble, verify
 from kasmgen.overlay import base as overlay_base
 from kasmgen.overlay.assemble import AssembledOverlay, OverlayInputs
@@ -170,6 +171,7 @@ def plan_environment(
     if passed.registry:
         login = supplied.registry_secret(environment.registry, release.namespace, passed.registry)
         needed = (*needed, login)
+    needed = supplied.with_frozen(needed, passed.frozen)
     taken = [item.path for item in files.existing]
     plans: list[Plan] = []
     for item in needed:
@@ -198,6 +200,7 @@ def seal_secrets(
         sops_config.require_own_rule(config, name, [item.path for item in plan.files.existing])
     secrets_plan.refuse_lost(plan.secrets, committed)
     values = supplied.assign(passed, plan.needed)
+    supplied.require_sealed(values, {item.required.id: item.keys for item in plan.missing})
     return seal.seal(foundation.run.programs, name, plan.secrets, config, sources, values)
 
 
@@ -245,11 +248,15 @@ def _others(plan: EnvironmentPlan, sealed: Mapping[str, bytes]) -> dict[str, byt
 
 
 def _left_over(others: Mapping[str, bytes]) -> list[str]:
-    """Sealed Secrets stay when the chart stops asking for them: what is in them cannot be had again."""
+    """Sealed Secrets stay when the chart stops asking for them: what is in them cannot be had again.
+
+    What people gave is not among them: the chart asks for it with their values only, and those were left out.
+    """
+    found = [sealed_file.parse(content, path) for path, content in others.items()]
     return [
-        f"{path}: the chart asks for it no longer"
-        for path, content in others.items()
-        if sealed_file.parse(content, path).type != required.REGISTRY
+        f"{sealed.source}: the chart asks for it no longer"
+        for sealed in found
+        if sealed.type != required.REGISTRY and PINNED not in sealed.annotations
     ]
 
 

@@ -6,14 +6,15 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias
 
 from kasmgen.chart import secret_values
 from kasmgen.chart import set_expression as v
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Render, ResourceId, Secret
-from kasmgen.secrets.required import data_of
+from kasmgen.secrets import required
+from kasmgen.secrets.required import Fixed, RequiredSecret, data_of
 from kasmgen.yaml import documents, mappings
 from kasmgen.yaml.documents import Yaml
 
@@ -115,13 +116,10 @@ def _bounded(path: Path, option: str) -> bytes:
 # --- values that would put a secret into Git -----------------------------------
 
 
-Frozen: TypeAlias = dict[ResourceId, dict[str, Secret]]
-
-
 def lift(
     given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], render: secret_values.Attempt
-) -> tuple[dict[str, Yaml], Frozen]:
-    """Values without secrets, and the Secrets' own values that came of them.
+) -> tuple[dict[str, Yaml], tuple[RequiredSecret, ...]]:
+    """Values without secrets, and what came of them: Secrets with the keys that the chart makes of them only.
 
     defaults: the chart's own values. render: the chart with some values in place of `given`.
     Raises InputError where the chart does not render the same without such a value.
@@ -130,20 +128,39 @@ def lift(
     _refuse(found.spread, "go into Secrets and into other objects too, and those are committed in clear")
     _refuse(found.idle, "sound like secrets, and the chart does nothing with them", "leave them out")
     if not found.sealed:
-        return dict(given), {}
-    rest: dict[str, Yaml] = dict(given)
-    for path in reversed(found.sealed):
+        return dict(given), ()
+    whole = render(given)
+    why = ""
+    for rest in _without(given, found.sealed):
+        bare, why = _rendered_alike(render, rest, whole)
+        if bare is not None:
+            texts = [text.encode() for path, text in mappings.text_leaves(given) if path in found.sealed]
+            return rest, _came_of(texts, whole, render(given), bare)
+    _refuse(found.sealed, f"go into Secrets and may not be written to Git, and {why}")
+    return dict(given), ()
+
+
+def _without(given: Mapping[str, Yaml], paths: Sequence[mappings.Path]) -> list[dict[str, Yaml]]:
+    """`given` without what stands at the paths: without the items of lists that this empties, and with them."""
+    rest = dict(given)
+    for path in reversed(paths):
         rest = mappings.without(rest, path)
+    short = mappings.without_empty_items(rest)
+    return [rest] if short == rest else [short, rest]
+
+
+def _rendered_alike(
+    render: secret_values.Attempt, rest: Mapping[str, Yaml], whole: Render
+) -> tuple[Render | None, str]:
+    """The render with `rest`, if the difference to `whole` is only what Secrets lack; and why it is not."""
     try:
         bare = render(rest)
     except InputError as error:
-        _refuse(found.sealed, f"go into Secrets and may not be written to Git, and without them: {error.message}")
-        raise
-    whole = render(given)
+        return None, f"without them: {error.message}"
     if not secret_values.others_alike(bare, whole):
-        _refuse(found.sealed, "go into Secrets and may not be written to Git, and other objects depend on them")
-    texts = [text.encode() for path, text in mappings.text_leaves(given) if path in found.sealed]
-    return rest, _came_of(texts, whole, render(given), bare)
+        return None, "other objects depend on them"
+    taken = _taken_away(whole, bare)
+    return (None, f"without them the chart makes {', '.join(taken)} too") if taken else (bare, "")
 
 
 def _refuse(
@@ -153,18 +170,40 @@ def _refuse(
         raise InputError(f"the values {', '.join('.'.join(path) for path in paths)} {why}", hint=hint)
 
 
-def _came_of(texts: Sequence[bytes], whole: Render, again: Render, bare: Render) -> Frozen:
+def _taken_away(whole: Render, bare: Render) -> list[str]:
+    """What the chart makes only without the values: whoever renders without them would add it."""
+    return [
+        f"{key.name}/{name}"
+        for key, item in bare.secrets.items()
+        for name in data_of(item.object).keys() - _data(whole, key).keys()
+    ] + [str(key) for key in bare.secrets if key not in whole.secrets]
+
+
+def _came_of(texts: Sequence[bytes], whole: Render, again: Render, bare: Render) -> tuple[RequiredSecret, ...]:
     """What the lifted texts made of the Secrets; what is random anyway is not counted."""
-    frozen: Frozen = {}
+    found: list[RequiredSecret] = []
     for key, item in whole.secrets.items():
-        second = data_of(again.secrets[key].object) if key in again.secrets else {}
-        before = data_of(bare.secrets[key].object) if key in bare.secrets else {}
-        for name, value in data_of(item.object).items():
-            changed = value == second.get(name) and value != before.get(name)
-            # A password hash with a salt is random, and still of the password.
-            if changed or any(len(text) >= _LEAST_LENGTH and text in value.reveal() for text in texts):
-                frozen.setdefault(key, {})[name] = value
-    return frozen
+        second, before = _data(again, key), _data(bare, key)
+        entries = {
+            name: Fixed(value)
+            for name, value in data_of(item.object).items()
+            if name not in before or _is_of(texts, value, second.get(name), before[name])
+        }
+        if entries or key not in bare.secrets:
+            found.append(replace(required.from_render(item, None), entries=entries))
+    return tuple(found)
+
+
+def _is_of(texts: Sequence[bytes], value: Secret, again: Secret | None, before: Secret) -> bool:
+    """Whether the texts, not chance, made `value`: it is the same `again`, and it was another one `before`."""
+    if value == again:
+        return value != before
+    # A password hash with a salt is random, and still of the password.
+    return any(len(text) >= _LEAST_LENGTH and text in value.reveal() for text in texts)
+
+
+def _data(render: Render, key: ResourceId) -> dict[str, Secret]:
+    return data_of(render.secrets[key].object) if key in render.secrets else {}
 
 
 _LEAST_LENGTH = 4  # shorter texts (true, 8080, db) are in every Secret by accident

@@ -14,7 +14,7 @@ from kasmgen.commands.change import Options, Outcome, PlannedChange, Rendering
 from kasmgen.commands.init import bootstrap_step
 from kasmgen.delivery import flux
 from kasmgen.errors import InputError, RepositoryError
-from kasmgen.kubernetes.resources import ResourceId, Secret
+from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout.paths import CLUSTERS, ENVIRONMENT_FILE, OVERLAYS, SEALED_SUFFIX, SOPS_FILE
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.programs.session import Programs
@@ -26,6 +26,7 @@ from kasmgen.repository.objects import Reader
 from kasmgen.secrets import plan, supplied
 from kasmgen.secrets import sops_config as secrets_sops_config
 from kasmgen.secrets.key_pool import KeyPool
+from kasmgen.secrets.required import RequiredSecret
 from kasmgen.secrets.supplied import Supplied
 from kasmgen.yaml.documents import Yaml
 
@@ -121,7 +122,7 @@ def _environment(run: render.RenderSession, workspace: Workspace, request: AddRe
         supplied.registry_secret(environment.registry, "any", registry)
     environment = environment.replace(values=lifted.values)
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
-    frozen: Mapping[ResourceId, Mapping[str, Secret]] = {}
+    frozen: tuple[RequiredSecret, ...] = ()
     if lifted.values:
         attempt = render.attempt(run, run.release(workspace.project, environment))
         rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt)
@@ -240,7 +241,7 @@ def _reports(passed: Supplied, sops_config: bytes, name: str) -> Iterator[str]:
     if other is not None:
         would = f"which would seal its files to {other.recipients}"
         yield f"{SOPS_FILE}: the rule of {name} stands before {other}, {would}"
-    values = [f"{secret.name}/{key}" for secret, keys in passed.frozen.items() for key in keys]
+    values = [f"{secret.id.name}/{key}" for secret in passed.frozen for key in secret.entries]
     if values:
         yield f"sealed and left out of environment.yaml: what the values give to {', '.join(values)}"
 

@@ -182,7 +182,7 @@ def fill(plan: Filling, sources: Sources, supplied: Mapping[str, Secret]) -> tup
     """
     data: dict[str, Secret] = {}
     given = {key for key, value in supplied.items() if value.reveal()}
-    pinned = sorted(key for key in given & plan.keys if isinstance(plan.required.entries.get(key), Derived))
+    pinned = sorted(key for key in given & plan.keys if isinstance(plan.required.entries.get(key), Derived | Fixed))
     required = _pin(plan.required, pinned)
     annotations = {INPUTS: required.inputs} if required.inputs else {}
     annotations |= {PINNED: ",".join(pinned)} if pinned else {}

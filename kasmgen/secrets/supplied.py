@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import ResourceId, Secret
@@ -20,13 +20,13 @@ class Supplied:
     """Values that people pass with `env add`; none of them is ever written in clear.
 
     passwords: key, or "secret/key" -> value. pairs: certificate role -> certificate and key (PEM).
-    registry: login of a registry. frozen: Secret -> data key -> value that came of the chart's values.
+    registry: login of a registry. frozen: Secrets with the keys (each Fixed) that came of the chart's values.
     """
 
     passwords: Mapping[str, Secret] = field(default_factory=dict)
     pairs: Mapping[str, tuple[bytes, Secret]] = field(default_factory=dict)
     registry: Mapping[str, Secret] = field(default_factory=dict)
-    frozen: Mapping[ResourceId, Mapping[str, Secret]] = field(default_factory=dict)
+    frozen: tuple[RequiredSecret, ...] = ()
 
 
 def registry_secret(name: str, namespace: str, login: Mapping[str, Secret]) -> RequiredSecret:
@@ -52,6 +52,31 @@ def _option(part: str) -> str:
     return {"registry": "server", "password": "password-file"}.get(part, part)
 
 
+def with_frozen(required: Iterable[RequiredSecret], frozen: Iterable[RequiredSecret]) -> tuple[RequiredSecret, ...]:
+    """What the chart asks for without the values, and what it made of them that it does not ask for without."""
+    out = {item.id: item for item in required}
+    for item in frozen:
+        out[item.id] = _completed(out[item.id], item) if item.id in out else item
+    return tuple(out.values())
+
+
+def _completed(required: RequiredSecret, frozen: RequiredSecret) -> RequiredSecret:
+    extra = {key: entry for key, entry in frozen.entries.items() if key not in required.keys}
+    entries = {**required.entries, **extra}
+    if required.role:  # a profile knows what the Secret must be
+        return replace(required, entries=entries)
+    return replace(required, entries=entries, type=frozen.type, labels=frozen.labels)
+
+
+def require_sealed(
+    values: Mapping[ResourceId, Mapping[str, Secret]], sealed: Mapping[ResourceId, frozenset[str]]
+) -> None:
+    """Raise SecretError for a value that would be sealed nowhere. sealed: Secret -> data keys that are sealed now."""
+    lost = [f"{id_.name}/{key}" for id_, data in values.items() for key in data if key not in sealed.get(id_, ())]
+    if lost:
+        raise SecretError(f"what was passed for {', '.join(sorted(lost))} would be sealed nowhere")
+
+
 def assign(supplied: Supplied, required: Iterable[RequiredSecret]) -> dict[ResourceId, dict[str, Secret]]:
     """Secret -> data key -> supplied value.
 
@@ -60,8 +85,9 @@ def assign(supplied: Supplied, required: Iterable[RequiredSecret]) -> dict[Resou
     """
     secrets = list(required)
     out: dict[ResourceId, dict[str, Secret]] = {secret.id: {} for secret in secrets}
-    for key, values in supplied.frozen.items():
-        out.setdefault(key, {}).update(values)
+    for item in supplied.frozen:
+        values = {key: entry.value for key, entry in item.entries.items() if isinstance(entry, Fixed)}
+        out.setdefault(item.id, {}).update(values)
     for label, value in supplied.passwords.items():
         if secrets_passwords.is_placeholder(value) and value.reveal():
             raise SecretError(f"{label}: the value is a placeholder or the mask of some tool, not a secret")

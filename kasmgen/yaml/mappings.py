@@ -89,6 +89,20 @@ def _without_in_list(items: list[Yaml], path: Path) -> list[Yaml]:
     return out
 
 
+def without_empty_items(values: Mapping[str, Yaml]) -> dict[str, Yaml]:
+    """`values` without the empty mappings in lists; a list that this leaves empty goes too."""
+    out: dict[str, Yaml] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            out[key] = without_empty_items(value)
+        elif isinstance(value, list):
+            items = [without_empty_items(item) if isinstance(item, Mapping) else item for item in value if item != {}]
+            out |= {key: items} if items or not value else {}
+        else:
+            out[key] = value
+    return out
+
+
 def replaced(values: Yaml, path: Path, change: Callable[[Yaml], Yaml]) -> Yaml:
     """`values` with what stands at `path` changed, in lists each item of it."""
     if path:
