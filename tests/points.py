@@ -33,7 +33,7 @@ _VERBS = {
     "os.chmod": "chmod",
 }
 # What `tempfile` and the number of the process make different in each run.
-_RANDOM = re.compile(r"(?<=kasmgen/commit-)\w{8}|(?<=\.kasmgen-tmp-)\d+")
+_RANDOM = re.compile(r"(?<=kasmgen/commit-)\w{8}|(?<=\.kasmgen-tmp-)\d+|(?<=kasmgen/begun-)\d+|(?<=tmp/kasmgen-)\w{8}")
 
 
 class Points:

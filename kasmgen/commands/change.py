@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kasmgen import __version__
+from kasmgen import __version__, safe_text
 from kasmgen.build import Built
 from kasmgen.kubernetes.resources import Chart
 from kasmgen.layout import paths
@@ -24,6 +24,8 @@ from kasmgen.repository.objects import Reader
 from kasmgen.repository.publish import FileChanges, NewCommit, Publication
 from kasmgen.secrets import key_pool
 from kasmgen.secrets.plan import Sources
+
+log = logging.getLogger("kasmgen")
 
 if TYPE_CHECKING:
     from kasmgen.secrets.tls import PrivateKey
@@ -116,11 +118,16 @@ def committed_paths(workspace: Workspace) -> Callable[[str], bool]:
 
 
 def recovered(repo: git.Repository | None, options: Options) -> bool:
-    """Repair what a killed run left, before anything is read: what it half wrote must not be taken for inputs.
+    """Repair what a killed run left, and say so, before anything is read: what it half wrote must not be an input.
 
     Whether there was anything, so that what is known of the repository is out of date.
     """
-    return repo is not None and not repo.bare and not options.dry_run and bool(publish.recover(repo))
+    if repo is None or repo.bare or options.dry_run:
+        return False
+    lines = publish.recover(repo)
+    for line in lines:
+        log.warning(safe_text.escaped(line))
+    return bool(lines)
 
 
 def open_workspace(start: Path, options: Options) -> Workspace:
@@ -149,10 +156,10 @@ def check(repo: git.Repository, options: Options, now: git.State | None = None) 
         branches.destination(repo, options.branch or git.branch(repo) or "")
 
 
-def finish(plan: PlannedChange, options: Options, around: AbstractContextManager[object] | None = None) -> Outcome:
+def finish(plan: PlannedChange, options: Options, landed: Callable[[], object] = lambda: None) -> Outcome:
     """Make the change, or with `--dry-run` say what it would be; what happened, for people and programs.
 
-    around: entered for as long as the change is being made, and only then.
+    landed: called once the change is there, as `Publication` says; never where there is nothing to change.
     Raises RepositoryError where the commit would be refused, and as `publish.publish` does.
     """
     outcome = Outcome(
@@ -171,8 +178,7 @@ def finish(plan: PlannedChange, options: Options, around: AbstractContextManager
         would = plan.would or f"would change {count(len(outcome.lines), 'file')}"
         return replace(outcome, summary=would, dry_run=True)
     commit = _commit(plan, options) if options.commit else None
-    with around or nullcontext():
-        made = publish.publish(Publication(plan.repo, plan.root, plan.changes, commit))
+    made = publish.publish(Publication(plan.repo, plan.root, plan.changes, commit, landed))
     return replace(
         outcome,
         summary=plan.done,

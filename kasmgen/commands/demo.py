@@ -13,7 +13,8 @@ from kasmgen.errors import InputError
 from kasmgen.programs import age, kustomize
 from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project.config import Environment
-from kasmgen.repository import git, history
+from kasmgen.repository import history, new_repository
+from kasmgen.repository.undo import Undo
 from kasmgen.yaml import documents as yaml_documents
 
 
@@ -56,12 +57,12 @@ def run(directory: Path, helm: HelmLibrary) -> Demo:
     root = directory.absolute()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise InputError(f"{root} is not empty", hint=f"rm -r {root}, or name another directory")
-    repo = git.init(root)
-    # A machine without a Git identity can still look at the demo.
-    git.configure(repo, "user.name", "Demo")
-    git.configure(repo, "user.email", "demo@example.com")
     recipient, _ = age.generate()
-    init.run(init.InitRequest(root, recipients=[recipient]), Options(), helm)
+    with Undo() as undo:
+        # A machine without a Git identity can still look at the demo.
+        repo = new_repository.make(undo, root, {"user.name": "Demo", "user.email": "demo@example.com"})
+        init.run(init.InitRequest(root, recipients=[recipient]), Options(), helm)
+        undo.keep()
     env_add.run(root, env_add.AddRequest(Environment("staging", "kasm.staging.example.com")), Options(), helm)
     prod = Environment("prod", "kasm.example.com", ("desk.example.com",), size="large", ingress_ip="192.0.2.10")
     env_add.run(root, env_add.AddRequest(prod), Options(), helm)

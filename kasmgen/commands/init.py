@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +25,9 @@ from kasmgen.programs.libhelm import HelmLibrary
 from kasmgen.project import config
 from kasmgen.project.config import ChartRef, Project
 from kasmgen.project.workspace import read_bytes, read_text
-from kasmgen.repository import git, publish
+from kasmgen.repository import git, new_repository, publish
+from kasmgen.repository import undo as undos
+from kasmgen.repository.undo import Trace, Undo
 from kasmgen.secrets import sops_config
 from kasmgen.yaml.documents import Yaml
 
@@ -60,12 +60,9 @@ def run(request: InitRequest, options: Options, helm: HelmLibrary) -> Outcome:
     key = programs_age.generate() if request.generate_key else None
     if key:
         recipients.append(key[0])
-    repo, made = _repository(root, options)
-    try:
-        return _make(repo, root, request, project, recipients, key, options=options, helm=helm)
-    except BaseException:
-        made.undo()
-        raise
+    with Undo() as undo:
+        repo = _repository(root, options, undo)
+        return _make(repo, root, request, project, recipients, key, options=options, helm=helm, undo=undo)
 
 
 def _refuse_nested(root: Path) -> None:
@@ -90,25 +87,7 @@ def _project(request: InitRequest) -> Project:
     )
 
 
-@dataclass(frozen=True)
-class _Made:
-    """What `init` made before it could know that the rest works."""
-
-    directories: tuple[Path, ...] = ()
-    git_dir: Path | None = None
-
-    def undo(self) -> None:
-        """Take it away again."""
-        if self.git_dir:
-            shutil.rmtree(self.git_dir, ignore_errors=True)
-        for directory in self.directories:
-            try:
-                directory.rmdir()
-            except OSError:
-                return
-
-
-def _repository(root: Path, options: Options) -> tuple[git.Repository | None, _Made]:
+def _repository(root: Path, options: Options, undo: Undo) -> git.Repository | None:
     """Where the project will be; None if there is no repository yet and none shall be made."""
     present = next(path for path in (root, *root.parents) if path.exists())
     if not present.is_dir():
@@ -117,16 +96,14 @@ def _repository(root: Path, options: Options) -> tuple[git.Repository | None, _M
     if options.dry_run:
         if repo is None:
             _check_new(present, options)
-        return repo, _Made()
-    missing = tuple(path for path in (root, *root.parents) if not path.exists())
+        return repo
     if repo is None:
-        repo = git.init(root)
-        return repo, _Made(missing, repo.git_dir)
+        return new_repository.make(undo, root)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        undos.make_directories(undo, root)
     except OSError as error:
         raise RepositoryError(f"{root}: the directory cannot be made: {error.strerror}") from None
-    return repo, _Made(missing)
+    return repo
 
 
 def _check_new(present: Path, options: Options) -> None:
@@ -147,6 +124,7 @@ def _make(
     *,
     options: Options,
     helm: HelmLibrary,
+    undo: Undo,
 ) -> Outcome:
     root = root.resolve()
     project = project.replace(chart=ChartRef(_source(request.chart, root)))
@@ -176,22 +154,19 @@ def _make(
         next_steps=_next_steps(key, recipients),
         data={"root": str(root), "chart": str(chart), "recipients": list(recipients)},
     )
-    return change.finish(plan, options, _kept_key(repo, key))
+    if key and repo and not options.dry_run:
+        _keep_key(repo, key, undo)
+    return change.finish(plan, options, undo.keep)
 
 
-@contextmanager
-def _kept_key(repo: git.Repository | None, key: tuple[str, Secret] | None) -> Iterator[None]:
+def _keep_key(repo: git.Repository, key: tuple[str, Secret], undo: Undo) -> None:
     """Keep the key before anything is sealed for it, and not at all if the project cannot be made."""
-    if key is None:
-        yield
-        return
-    outside = repo.root if repo else None
-    kept = programs_age.append_identity(programs_age.key_file(), *key, datetime.now(UTC), outside=outside)
-    try:
-        yield
-    except BaseException:
-        kept.take_back()
-        raise
+    path = programs_age.key_file()
+    what = f"the age key {key[0]} in {path}, for which nothing is sealed: take it out if you need it nowhere"
+    with undo.making() as deeds:
+        undo.note(repo.git_dir, Trace(what, str(path), key[0]))
+        kept = programs_age.append_identity(path, *key, datetime.now(UTC), outside=repo.root)
+        deeds.callback(kept.take_back)
 
 
 def _source(chart: str, root: Path) -> str:

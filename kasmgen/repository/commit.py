@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,12 @@ class Made:
 
 
 def commit_only(
-    repo: git.Repository, paths: Sequence[str], message: str, standing: readiness.Standing | None = None
+    repo: git.Repository,
+    paths: Sequence[str],
+    message: str,
+    standing: readiness.Standing | None = None,
+    *,
+    still: Callable[[], object] = lambda: None,
 ) -> Made | None:
     """Commit these paths as they are in the work tree (added, changed, deleted), and nothing else.
 
@@ -63,7 +68,8 @@ def commit_only(
     elsewhere is neither committed nor lost; afterwards their index has the committed
     paths and is otherwise as it was. Returns the commit, or None if HEAD already
     holds exactly this. Hooks and signing apply. standing: as it has just been read; a commit
-    of somebody else since then is noticed, and so is what they staged.
+    of somebody else since then is noticed, and so is what they staged. still: called right before git commits; raises
+    if that is not wanted any more.
     Raises RepositoryError with what git said if a hook, the signature or git itself
     refuses; work tree (as to `paths`) and index are then as before.
     """
@@ -74,6 +80,7 @@ def commit_only(
         if not _fill_index(repo, index, before, paths):
             return None
         contents = {path: _content(repo.root / path) for path in paths}
+        still()
         try:
             made = _commit(repo, index, before, message)
         except BaseException:

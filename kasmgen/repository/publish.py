@@ -19,7 +19,7 @@ from kasmgen import safe_text, signals
 from kasmgen.errors import RepositoryError
 from kasmgen.kubernetes.resources import Tree
 from kasmgen.layout import marks
-from kasmgen.repository import branches, git, readiness
+from kasmgen.repository import branches, git, readiness, undo
 from kasmgen.repository import commit as repository_commit
 from kasmgen.repository import files as repository_files
 from kasmgen.repository import journal as journals
@@ -272,8 +272,9 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
         if commit and commit.branch is not None:
             branches.switch_new_branch(repo, commit.branch)
         _apply(repo.root, root, changes, journal, interrupt)
-        interrupt.check()
-        made = repository_commit.commit_only(repo, in_repo, commit.message, standing) if commit else None
+        made = None
+        if commit:
+            made = repository_commit.commit_only(repo, in_repo, commit.message, standing, still=interrupt.check)
         if made is None:
             interrupt.check()
     except BaseException as error:
@@ -283,7 +284,12 @@ def _publish(wanted: Publication, interrupt: Interrupt) -> Made | None:
         if there:
             _land(wanted, there)
         raise _fitting(error) from error
-    _land(wanted, made.id if made else "")
+    if made is None:
+        # Up to here a killed run is undone by the next.
+        _end(repo)
+        _land(wanted, "")
+        return None
+    _land(wanted, made.id)
     _end(repo)
     return made
 
@@ -405,14 +411,17 @@ def recover(repo: git.Repository) -> list[str]:
 def _recover(repo: git.Repository) -> list[str]:
     _wait_for_git(repo)
     report = [f"removed {lock}, which a killed git had left" for lock in repository_commit.clear(repo)]
+    made = [f"a kasmgen that was killed had made {what}" for what in undo.left(repo)]
     place = _journal(repo)
     repository_files.sweep([place.parent])
     if not place.exists():
-        return report
+        return [*report, *made]
     journal = journals.decode(place.read_bytes(), str(place))
     settled = _settle(repo, journal)
     _end(repo)
-    return [*report, "a kasmgen was killed at work in this repository", *settled.lines()]
+    # What was made for a change that is there is no trace of a killed run, but part of it.
+    made = [] if settled.commit and settled.landed else made
+    return [*report, "a kasmgen was killed at work in this repository", *settled.lines(), *made]
 
 
 @dataclass(frozen=True)
