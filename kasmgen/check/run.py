@@ -97,8 +97,8 @@ def check(
             round_ = _Round(tree, space, session, settings, names, library)
             found += round_.findings(progress)
             skipped += round_.skipped
-    wanted = {"", *names}
-    kept = tuple(finding for finding in found if finding.environment in wanted or len(names) == len(tree.environments))
+    asked = {"", *names}
+    kept = tuple(finding for finding in found if finding.environment in asked or len(names) == len(tree.environments))
     return Checked(kept, project.checks.off, names, tuple(skipped))
 
 
@@ -208,8 +208,8 @@ class _Round:
 
     def _certificates(self, results: Mapping[str, CheckedEnvironment]) -> expiry.Certificates:
         sealed = {file.path: file.sealed for file in self.tree.sealed if file.sealed}
-        wanted = {path: spec for result in results.values() for path, spec in result.certificates.items()}
-        return expiry.Certificates(sealed, self.settings.now, self.settings.days, wanted)
+        specs = {path: spec for result in results.values() for path, spec in result.certificates.items()}
+        return expiry.Certificates(sealed, self.settings.now, self.settings.days, specs)
 
     # --- changes ---
 

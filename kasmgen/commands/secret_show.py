@@ -33,11 +33,11 @@ def run(start: Path, environment: str, key: str, *, reveal: bool) -> dict[str, S
     workspace = load(start)
     files = workspace.environments[select(workspace, [environment])[0]]
     labels = _labels(files)
-    wanted = _matching(environment, labels, key)
+    matching = _matching(environment, labels, key)
     program = sops.locate()
     out: dict[str, Secret] = {}
     for item in files.existing:
-        keys = {label: data_key for label, (owner, data_key) in labels.items() if owner is item and label in wanted}
+        keys = {label: data_key for label, (owner, data_key) in labels.items() if owner is item and label in matching}
         if keys:
             data = sealed_file.data_of(sops.decrypt(program, item.content, name=item.path), item.path)
             out.update({label: data[data_key] for label, data_key in keys.items() if data_key in data})

@@ -118,11 +118,11 @@ def _nothing(_value: Yaml, _path: str) -> Problems:
 
 def _typed(types: list[Yaml]) -> Check:
     tests = [_TYPES[name] for name in types if name in _TYPES]
-    wanted = " or ".join(_CALLED[name] for name in types if name in _CALLED and name != "null") or "nothing"
+    expected = " or ".join(_CALLED[name] for name in types if name in _CALLED and name != "null") or "nothing"
 
     def check(value: Yaml, path: str) -> Problems:
         if tests and not any(test(value) for test in tests):
-            yield path, f"must be {wanted}"
+            yield path, f"must be {expected}"
 
     return check
 

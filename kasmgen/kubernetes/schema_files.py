@@ -30,8 +30,8 @@ class Schemas:
 def _home() -> Path:
     # Importing the package takes a third of a second; only its files are of use here.
     found = find_spec(PACKAGE)
-    places = list(found.submodule_search_locations or ()) if found else []
-    home = Path(places[0]) / "kubernetes-json-schema" if places else None
+    folders = list(found.submodule_search_locations or ()) if found else []
+    home = Path(folders[0]) / "kubernetes-json-schema" if folders else None
     if home is None or not home.is_dir():
         raise ToolError("objects cannot be validated: the package kubernetes-validate is not installed", hint=HINT)
     return home
@@ -49,13 +49,13 @@ def load(version: str = "") -> Schemas:
     Raises ToolError without the package, InputError for a version that it does not have.
     """
     known = versions()
-    wanted = ".".join(version.removeprefix("v").split(".")[:2]) if version else known[-1]
-    if wanted not in known:
+    minor = ".".join(version.removeprefix("v").split(".")[:2]) if version else known[-1]
+    if minor not in known:
         raise InputError(
             f"there are no schemas of Kubernetes {version}", hint=f"known versions: {known[0]} to {known[-1]}"
         )
     folder = max(
-        path for path in _home().iterdir() if re.fullmatch(rf"v{re.escape(wanted)}\.\d+-local-strict", path.name)
+        path for path in _home().iterdir() if re.fullmatch(rf"v{re.escape(minor)}\.\d+-local-strict", path.name)
     )
     definitions = json.loads((folder / "_definitions.json").read_text("utf-8"))
 
@@ -68,4 +68,4 @@ def load(version: str = "") -> Schemas:
             return None
         return json.loads(path.read_text("utf-8"))
 
-    return Schemas(wanted, find, definitions.get("$defs") or definitions.get("definitions") or definitions)
+    return Schemas(minor, find, definitions.get("$defs") or definitions.get("definitions") or definitions)

@@ -1,4 +1,4 @@
-"""Strategic merge patches that kustomize 5 applies with exactly the wanted result.
+"""Strategic merge patches that kustomize 5 applies with exactly the result that is asked for.
 
 Rules from kustomize's own merge (kyaml `walk` and `merge2`), each tried on the
 program: a null removes a key; lists are replaced whole, except the ones in
@@ -175,16 +175,16 @@ def _merged_items(base: list[Object], want: list[Object], names: tuple[str, ...]
 
 def _to_name_in_order(old: Mapping[_ItemId, Object], new: Mapping[_ItemId, Object]) -> list[_ItemId]:
     """Where one key identifies items, the patch's come first: name all up to the last that changes or moves."""
-    wanted, place = list(new), {item_id: index for index, item_id in enumerate(old)}
-    head = len(wanted)
+    ids, position = list(new), {item_id: index for index, item_id in enumerate(old)}
+    head = len(ids)
     while head:
-        item_id = wanted[head - 1]
+        item_id = ids[head - 1]
         if item_id not in old or not equal(old[item_id], new[item_id]):
             break
-        if head < len(wanted) and place[item_id] > place[wanted[head]]:
+        if head < len(ids) and position[item_id] > position[ids[head]]:
             break
         head -= 1
-    return wanted[:head]
+    return ids[:head]
 
 
 def _to_name_in_place(old: Mapping[_ItemId, Object], new: Mapping[_ItemId, Object]) -> list[_ItemId]:

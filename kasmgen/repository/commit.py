@@ -345,7 +345,7 @@ def _is_git(pid: int) -> bool:
     return b"commit" in arguments
 
 
-def clear(repo: git.Repository) -> list[str]:
+def remove_leftovers(repo: git.Repository) -> list[str]:
     """Remove what a killed commit left in the git dir: own scratch and the locks it held. Says which locks.
 
     To be called when `working` is empty and kasmgen's lock is held. A lock of a
@@ -360,24 +360,24 @@ def clear(repo: git.Repository) -> list[str]:
             lock.unlink()
             removed.append(str(lock))
     if any((scratch / "pid").exists() for scratch in scratches):
-        removed += _clear_refs(repo)
+        removed += _remove_stale_locks(repo)
     for scratch in scratches:
         shutil.rmtree(scratch, ignore_errors=True)
     return removed
 
 
-def _clear_refs(repo: git.Repository) -> list[str]:
+def _remove_stale_locks(repo: git.Repository) -> list[str]:
     on = git.branch(repo)
     names = ["HEAD.lock", *([f"refs/heads/{on}.lock"] if on else [])]
-    places = [_git_path(repo, name) for name in names]
-    seen = {place: place.stat().st_ino for place in places if place.exists()}
+    locks = [_git_path(repo, name) for name in names]
+    seen = {lock: lock.stat().st_ino for lock in locks if lock.exists()}
     if not seen:
         return []
     time.sleep(1)
-    stale = [place for place, inode in seen.items() if place.exists() and place.stat().st_ino == inode]
-    for place in stale:
-        place.unlink()
-    return [str(place) for place in stale]
+    stale = [lock for lock, inode in seen.items() if lock.exists() and lock.stat().st_ino == inode]
+    for lock in stale:
+        lock.unlink()
+    return [str(lock) for lock in stale]
 
 
 def _git_path(repo: git.Repository, name: str) -> Path:

@@ -95,9 +95,9 @@ def mode_of(place: Path) -> int:
         return NEW_MODE
 
 
-def missing_directories(root: Path, places: Iterable[Path]) -> list[Path]:
-    """Directories below `root` that `places` need and that are not there, outer ones first."""
-    needed = {parent for place in places for parent in place.parents if parent.is_relative_to(root)}
+def missing_directories(root: Path, paths: Iterable[Path]) -> list[Path]:
+    """Directories below `root` that `paths` need and that are not there, outer ones first."""
+    needed = {parent for path in paths for parent in path.parents if parent.is_relative_to(root)}
     return sorted(directory for directory in needed if not directory.is_dir())
 
 

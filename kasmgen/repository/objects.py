@@ -113,18 +113,18 @@ class Reader:
 
     def sizes(self, blobs: Iterable[str]) -> dict[str, int]:
         """Object id -> bytes."""
-        wanted = sorted(set(blobs))
-        if not wanted:
+        object_ids = sorted(set(blobs))
+        if not object_ids:
             return {}
-        answers = self._ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(wanted)).split()
-        return dict(zip(wanted, map(int, answers), strict=True))
+        answers = self._ask("cat-file", "--batch-check=%(objectsize)", stdin=_lines(object_ids)).split()
+        return dict(zip(object_ids, map(int, answers), strict=True))
 
     def contents(self, blobs: Iterable[str]) -> dict[str, bytes]:
         """Object id -> content, of all of them in one go. Raises RepositoryError if one is missing."""
-        wanted = sorted(set(blobs))
-        if not wanted:
+        object_ids = sorted(set(blobs))
+        if not object_ids:
             return {}
-        return dict(_split(self._ask("cat-file", "--batch", stdin=_lines(wanted)), wanted))
+        return dict(_split(self._ask("cat-file", "--batch", stdin=_lines(object_ids)), object_ids))
 
     # --- work tree and index ---
 
@@ -208,9 +208,9 @@ def _line(output: bytes) -> str | None:
     return text if text and " " not in text else None
 
 
-def _split(output: bytes, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+def _split(output: bytes, object_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     position = 0
-    for blob in wanted:
+    for blob in object_ids:
         end = output.index(b"\n", position)
         header = output[position:end].split(b" ")
         if len(header) != 3:

@@ -410,7 +410,7 @@ def recover(repo: git.Repository) -> list[str]:
 
 def _recover(repo: git.Repository) -> list[str]:
     _wait_for_git(repo)
-    report = [f"removed {lock}, which a killed git had left" for lock in repository_commit.clear(repo)]
+    report = [f"removed {lock}, which a killed git had left" for lock in repository_commit.remove_leftovers(repo)]
     made = [f"a kasmgen that was killed had made {what}" for what in undo.left(repo)]
     place = _journal(repo)
     repository_files.sweep([place.parent])

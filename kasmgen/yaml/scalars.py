@@ -126,11 +126,11 @@ def resolve_tagged(text: str, tag: str) -> str | int | float | bool | None:
     """The value of a scalar with an explicit tag. Raises ValueError where text and tag do not fit."""
     if tag == f"{_CORE}binary":
         return base64.b64decode(text).decode("utf-8", errors="replace")
-    wanted = _TYPES.get(tag)
-    if wanted is None:
+    types = _TYPES.get(tag)
+    if types is None:
         return text
     value = resolve(text)
-    if type(value) not in wanted:
+    if type(value) not in types:
         raise ValueError(f"the text does not fit its tag {tag.replace(_CORE, '!!')}")
     return value
 

@@ -32,9 +32,9 @@ def _hit(path: str, message: str) -> Hit:
     return Hit(message, path, environment=paths.environment(path))
 
 
-def _same(present: bytes, wanted: bytes) -> bool:
+def _same(present: bytes, planned: bytes) -> bool:
     # With core.autocrlf=true git puts CRLF into the work tree and takes it out again.
-    return present == wanted or (b"\r" not in wanted and present.replace(b"\r\n", b"\n") == wanted)
+    return present == planned or (b"\r" not in planned and present.replace(b"\r\n", b"\n") == planned)
 
 
 def _is_ours(content: bytes) -> bool:
@@ -59,11 +59,11 @@ def missing(generated: Generated) -> Iterator[Hit]:
 
 
 def stale(generated: Generated) -> Iterator[Hit]:
-    for path, wanted in generated.planned.items():
+    for path, planned in generated.planned.items():
         content = generated.present.get(path)
-        if content is None or _same(content, wanted) or isinstance(marks.read(content), marks.Edited):
+        if content is None or _same(content, planned) or isinstance(marks.read(content), marks.Edited):
             continue
-        if _is_ours(wanted) and not _is_ours(content):
+        if _is_ours(planned) and not _is_ours(content):
             yield _hit(path, "a file that kasmgen did not make stands where a generated one must be")
         else:
             yield _hit(path, "the file is not what the inputs say")

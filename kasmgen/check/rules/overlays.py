@@ -80,11 +80,11 @@ def _own_patches(built: Built) -> Iterator[_Patch]:
             yield _Patch(name, target, isinstance(content, dict))
         elif isinstance(content, dict):
             metadata = content.get("metadata")
-            wanted = metadata if isinstance(metadata, dict) else {}
+            named = metadata if isinstance(metadata, dict) else {}
             exact_target = {
                 "kind": _anchored(content.get("kind")),
-                "name": _anchored(wanted.get("name")),
-                "namespace": _anchored(wanted.get("namespace")),
+                "name": _anchored(named.get("name")),
+                "namespace": _anchored(named.get("namespace")),
             }
             yield _Patch(name, {key: value for key, value in exact_target.items() if value}, True)
 
@@ -105,8 +105,8 @@ def matches(target: Mapping[str, Yaml], key: ResourceId, obj: Object) -> bool:
     version = str(obj.get("apiVersion") or "").rpartition("/")[2]
     facts = {"group": key.group, "version": version, "kind": key.kind, "name": key.name, "namespace": key.namespace}
     for field_, value in facts.items():
-        wanted = target.get(field_)
-        if wanted and not _fits(str(wanted), value):
+        pattern = target.get(field_)
+        if pattern and not _fits(str(pattern), value):
             return False
     metadata = obj.get("metadata") or {}
     return all(

@@ -137,9 +137,11 @@ def _unresolved(
                 yield context.hit(key, f"{use.what} needs {kind} {use.name}, which is not in the build")
                 continue
             known = there[place]
-            for wanted in use.keys if known is not None else ():
-                if known is not None and wanted not in known:
-                    yield context.hit(key, f"{use.what} needs key {wanted} of {kind} {use.name}, which has no such key")
+            for data_key in use.keys if known is not None else ():
+                if known is not None and data_key not in known:
+                    yield context.hit(
+                        key, f"{use.what} needs key {data_key} of {kind} {use.name}, which has no such key"
+                    )
 
 
 def secrets(context: References) -> Iterator[Hit]:
@@ -189,9 +191,9 @@ def ingress_services(context: References) -> Iterator[Hit]:
                 yield context.hit(key, f"its backend is Service {name}, which is not in the build")
                 continue
             ports = items(service, "spec.ports")
-            wanted = get(port, "name") or get(port, "number")
-            if wanted is not None and wanted not in {p.get(f) for p in ports for f in ("name", "port")}:
-                yield context.hit(key, f"its backend is port {wanted} of Service {name}, which has no such port")
+            asked = get(port, "name") or get(port, "number")
+            if asked is not None and asked not in {p.get(f) for p in ports for f in ("name", "port")}:
+                yield context.hit(key, f"its backend is port {asked} of Service {name}, which has no such port")
 
 
 def _pods_of(context: References, namespace: str, selector: Mapping[str, Yaml]) -> list[dict[str, Yaml]]:

@@ -93,12 +93,12 @@ def other_recipients(tree: SecretTree) -> Iterator[Hit]:
         if not sealed.recipients.groups or tree.config is None:
             continue
         try:
-            wanted = sops_rules.recipients_for(tree.config, file.path)
+            by_rule = sops_rules.recipients_for(tree.config, file.path)
         except (SecretError, InputError) as error:
             yield _hit(file, error.message, error.hint)
             continue
-        if wanted != sealed.recipients:
-            yield _hit(file, _difference(set(sealed.recipients.everyone), set(wanted.everyone)))
+        if by_rule != sealed.recipients:
+            yield _hit(file, _difference(set(sealed.recipients.everyone), set(by_rule.everyone)))
 
 
 def _difference(have: set[str], want: set[str]) -> str:
