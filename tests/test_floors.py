@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -76,9 +77,13 @@ def test_imports_go_down_only() -> None:
         f"{module} imports {other}"
         for module, others in sorted(GRAPH.items())
         for other in sorted(others)
-        if FLOOR.get(subject(module), 99) < FLOOR.get(subject(other), 0)
+        if FLOOR[subject(module)] < FLOOR[subject(other)]
     ]
     assert wrong == []
+
+
+def test_everything_stands_on_a_floor() -> None:
+    assert {subject(module) for module in FILES} == set(FLOOR)
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
@@ -113,6 +118,22 @@ def test_only_one_module_begins_threads() -> None:
     starters = {module for module in FILES if any(map(begin.fullmatch, calls(module)))} - {DOOR}
     # The second one is a program of its own, which imports nothing of kasmgen.
     assert starters == {"kasmgen.concurrency", "kasmgen.programs.libhelm_child"}
+
+
+def test_one_module_has_a_name() -> None:
+    """A command has the name of what it runs, so `commands/` and `cli/` may share one with a subject."""
+    names = Counter(module.rpartition(".")[2] for module in FILES if subject(module) not in ("commands", "cli"))
+    assert [name for name, number in names.items() if number > 1] == []
+
+
+def test_one_class_has_a_name() -> None:
+    names = Counter(
+        node.name
+        for path in FILES.values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, number in names.items() if number > 1} == set()
 
 
 def test_only_the_spine_knows_how_an_environment_comes_about() -> None:
@@ -229,6 +250,24 @@ def test_every_error_has_a_code_of_the_table() -> None:
     assert {kind.code for kind in kinds} == set(errors.EXIT_CODES) - {0, 130}
     error = errors.InputError("what and where", hint="what next")
     assert (str(error), error.message, error.hint) == ("what and where", "what and where", "what next")
+
+
+SLOW_TO_LOAD = {"cryptography": "kasmgen.secrets.tls", "ruamel": "kasmgen.yaml.roundtrip"}
+"""Library -> the module that has it at its top, and is itself imported where it is used."""
+
+
+def test_one_module_knows_a_library_that_is_slow_to_load() -> None:
+    users = {library: {module for module in FILES if library in outside(module)} for library in SLOW_TO_LOAD}
+    assert users == {library: {module} for library, module in SLOW_TO_LOAD.items()}
+    early = {
+        (module, f"{node.module}.{alias.name}")
+        for module, path in FILES.items()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if {node.module, f"{node.module}.{alias.name}"} & set(SLOW_TO_LOAD.values())
+    }
+    assert early == set()
 
 
 def test_help_imports_nothing_that_takes_long() -> None:

@@ -38,7 +38,7 @@ class CheckedEnvironment:
     others put into the cluster.
     """
 
-    built: overlays.Built
+    built: overlays.BuiltOverlay
     planned: Mapping[str, bytes] | None = field(default=None, repr=False)
     missing: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, CertificateSpec] = field(default_factory=dict)
@@ -62,7 +62,7 @@ def environment(
     own = _patch_files(tree, files, listed)
     secrets = plan.secrets if plan else ()
     return CheckedEnvironment(
-        overlays.Built(files.environment.name, path, failures, listed, ours, objects, own, files.kept),
+        overlays.BuiltOverlay(files.environment.name, path, failures, listed, ours, objects, own, files.kept),
         overlay.files if overlay else None,
         {item.path: _lacks(item) for item in plan.missing} if plan else {},
         {item.path: item.required.certificate for item in secrets if item.required.certificate},

@@ -22,7 +22,7 @@ _USUAL = ("@{upstream}", f"{_ORIGIN}HEAD", f"{_ORIGIN}main", f"{_ORIGIN}master")
 
 
 @dataclass(frozen=True)
-class Base:
+class Baseline:
     """commit: what to compare with. revision: where the change goes to, as people say it; HEAD for the last commit."""
 
     commit: str
@@ -43,7 +43,7 @@ class MissingHistoryError(InputError):
         super().__init__(message, hint=hint)
 
 
-def find(reader: Reader) -> Base | None:
+def find(reader: Reader) -> Baseline | None:
     """Where the branch left the branch that it goes to, else the last commit; None if there is no commit at all.
 
     It goes to the revision in KASMGEN_BASE, else to the target branch of the pull request that CI runs for, else
@@ -59,10 +59,10 @@ def find(reader: Reader) -> Base | None:
         found = reader.merge_base(head, commit)
         if found is None:
             raise MissingHistoryError(f"the branch and {_spoken(revision)} have no commit in common here")
-        return Base(found, revision)
+        return Baseline(found, revision)
     if reader.is_shallow():
         raise MissingHistoryError("a shallow clone does not know where the branch began")
-    return Base(head, "HEAD")
+    return Baseline(head, "HEAD")
 
 
 def _said(reader: Reader) -> tuple[str, str] | None:

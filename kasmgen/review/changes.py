@@ -151,7 +151,7 @@ class SecretChange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfObject:
+class _Change:
     """What all changes of objects share.
 
     id: the new identity, of a removed object its last one. secret: only for Secrets.
@@ -181,7 +181,7 @@ class _OfObject:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddedObject(_OfObject):
+class AddedObject(_Change):
     """An object that only the new build has. `old` is empty."""
 
     op: ClassVar[Literal["add"]] = "add"
@@ -194,7 +194,7 @@ class AddedObject(_OfObject):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemovedObject(_OfObject):
+class RemovedObject(_Change):
     """An object that only the old build has. `new` is empty."""
 
     op: ClassVar[Literal["remove"]] = "remove"
@@ -207,7 +207,7 @@ class RemovedObject(_OfObject):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _InBothBuilds(_OfObject):
+class _InBothBuilds(_Change):
     """old, new: the whole objects. fields: what makes the one into the other."""
 
     old: Object = field(repr=False)

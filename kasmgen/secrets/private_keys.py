@@ -26,21 +26,21 @@ _BINARY = re.compile(
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundKey:
     """A private key in a text. form: "(PEM)", "of age" or "in base64"; position: of its first byte."""
 
     form: str
     position: int
 
 
-def find(content: bytes) -> Iterator[Found]:
+def find(content: bytes) -> Iterator[FoundKey]:
     """The first private key of each form in a text."""
     if b"-----BEGIN" in content and (found := _PEM.search(content)):
-        yield Found("(PEM)", found.start())
+        yield FoundKey("(PEM)", found.start())
     if b"AGE-" in content and (found := _AGE.search(content)):
-        yield Found("of age", found.start())
+        yield FoundKey("of age", found.start())
     if found := _ENCODED.search(content):
-        yield Found("in base64", found.start())
+        yield FoundKey("in base64", found.start())
 
 
 def holds_one(value: bytes) -> bool:

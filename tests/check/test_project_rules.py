@@ -9,7 +9,7 @@ import pytest
 
 from kasmgen.check.rule import Rule, run
 from kasmgen.check.rules import expiry, generated, overlays, reconcilers, since_base, tracked_files
-from kasmgen.check.rules.overlays import Built
+from kasmgen.check.rules.overlays import BuiltOverlay
 from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes.resources import by_id
 from kasmgen.layout import marks
@@ -71,7 +71,7 @@ def test_inputs_secrets_and_orphans() -> None:
 def test_what_failed_is_told_once(what: str, rule: str) -> None:
     failures: dict[str, KasmgenError] = {what: ToolError("it failed", hint="do this")}
     patch = {"patches": [{"patch": "- {op: test}", "target": {"kind": "X"}}]}
-    assert rules(overlays.RULES, Built("prod", "k", failures, patch)) == [rule]
+    assert rules(overlays.RULES, BuiltOverlay("prod", "k", failures, patch)) == [rule]
 
 
 def workload(replicas: int = 1) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def workload(replicas: int = 1) -> dict[str, Any]:
 )
 def test_patches_match_something(patch: dict[str, Any], expected: list[str]) -> None:
     content = b"kind: Deployment\nmetadata: {name: api}\n"
-    built = Built(
+    built = BuiltOverlay(
         "prod",
         "k",
         kustomization={"patches": [{"patch": "- op: add", **patch}]},
@@ -113,7 +113,7 @@ def test_patches_match_something(patch: dict[str, Any], expected: list[str]) -> 
 def test_a_patch_that_changes_nothing() -> None:
     listed = {"patches": [{"patch": "- op: add", "target": {"kind": "Deployment"}}]}
     same = by_id([workload()])
-    assert rules(overlays.RULES, Built("prod", "k", {}, listed, same, same)) == ["KG205"]
+    assert rules(overlays.RULES, BuiltOverlay("prod", "k", {}, listed, same, same)) == ["KG205"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_patch_that_changes_nothing() -> None:
 )
 def test_images_that_are_used(name: str, expected: list[str]) -> None:
     objects = by_id([workload()])
-    assert rules(overlays.RULES, Built("p", "k", {}, {"images": [{"name": name}]}, objects, objects)) == expected
+    assert rules(overlays.RULES, BuiltOverlay("p", "k", {}, {"images": [{"name": name}]}, objects, objects)) == expected
 
 
 # --- 5xx -----------------------------------------------------------------------

@@ -57,17 +57,17 @@ def reader(clone: Clone, how: str) -> Iterator[Reader]:
         yield opened
 
 
-def found(clone: Clone, how: str) -> baseline.Base | None:
+def found(clone: Clone, how: str) -> baseline.Baseline | None:
     return next(baseline.find(one) for one in reader(clone, how))
 
 
 def test_it_is_where_the_branch_left_the_main_branch(clone: Clone, how: str) -> None:
     main = clone.git("rev-parse", "origin/main~1")
-    assert found(clone, how) == baseline.Base(main, "origin/HEAD")
+    assert found(clone, how) == baseline.Baseline(main, "origin/HEAD")
     clone.git("branch", "-q", "--set-upstream-to", "origin/release")
     release = clone.git("rev-parse", "origin/release")
     base = found(clone, how)
-    assert base == baseline.Base(release, "@{upstream}")
+    assert base == baseline.Baseline(release, "@{upstream}")
     assert base.label == f"{release[:12]} (where the branch left its upstream)"
 
 
@@ -83,7 +83,7 @@ def test_in_ci_it_is_where_the_branch_left_the_target_branch(
     clone: Clone, how: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    assert found(clone, how) == baseline.Base(clone.git("rev-parse", "origin/release"), "origin/release")
+    assert found(clone, how) == baseline.Baseline(clone.git("rev-parse", "origin/release"), "origin/release")
 
 
 def test_our_own_variable_wins_and_an_empty_one_says_nothing(
@@ -144,6 +144,6 @@ def test_a_shallow_clone_is_said_and_nothing_guessed(
 
 def test_without_any_remote_it_is_the_last_commit_and_without_a_commit_nothing(tmp_path: Path, how: str) -> None:
     clone = make(tmp_path / "alone")
-    assert found(clone, how) == baseline.Base(clone.head, "HEAD")
+    assert found(clone, how) == baseline.Baseline(clone.head, "HEAD")
     clone.git("switch", "-q", "--orphan", "empty")
     assert found(clone, how) is None

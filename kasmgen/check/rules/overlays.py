@@ -16,7 +16,7 @@ from kasmgen.yaml.documents import Yaml
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltOverlay:
     """How building an environment went.
 
     path: its kustomization.yaml, kustomization: what it says. failures: what failed
@@ -35,22 +35,22 @@ class Built:
     kept: frozenset[str] = frozenset()
 
 
-def _failed(what: str, built: Built) -> Iterator[Hit]:
+def _failed(what: str, built: BuiltOverlay) -> Iterator[Hit]:
     error = built.failures.get(what)
     if error:
         path = built.path if what == "build" else ""
         yield Hit(error.message, path, environment=built.environment, next_step=error.hint)
 
 
-def renders(built: Built) -> Iterator[Hit]:
+def renders(built: BuiltOverlay) -> Iterator[Hit]:
     return _failed("render", built)
 
 
-def builds(built: Built) -> Iterator[Hit]:
+def builds(built: BuiltOverlay) -> Iterator[Hit]:
     return _failed("build", built)
 
 
-def exact(built: Built) -> Iterator[Hit]:
+def exact(built: BuiltOverlay) -> Iterator[Hit]:
     return _failed("exact", built)
 
 
@@ -66,7 +66,7 @@ class _Patch:
     is_merge: bool
 
 
-def _own_patches(built: Built) -> Iterator[_Patch]:
+def _own_patches(built: BuiltOverlay) -> Iterator[_Patch]:
     listed = built.kustomization.get("patches")
     for number, entry in enumerate(listed if isinstance(listed, list) else (), 1):
         if not isinstance(entry, dict) or overlay_kustomization.is_ours(entry.get("path"), built.kept):
@@ -131,7 +131,7 @@ def _selected(selector: str, labels: Mapping[str, Yaml]) -> bool:
     return True
 
 
-def without_target(built: Built) -> Iterator[Hit]:
+def without_target(built: BuiltOverlay) -> Iterator[Hit]:
     if built.failures:
         return
     for patch in _own_patches(built):
@@ -141,7 +141,7 @@ def without_target(built: Built) -> Iterator[Hit]:
             yield Hit(f"{patch.name} has a target that nothing matches", built.path, environment=built.environment)
 
 
-def without_effect(built: Built) -> Iterator[Hit]:
+def without_effect(built: BuiltOverlay) -> Iterator[Hit]:
     if built.failures:
         return
     for patch in _own_patches(built):
@@ -151,7 +151,7 @@ def without_effect(built: Built) -> Iterator[Hit]:
             yield Hit(what, built.path, environment=built.environment)
 
 
-def unused_images(built: Built) -> Iterator[Hit]:
+def unused_images(built: BuiltOverlay) -> Iterator[Hit]:
     listed = built.kustomization.get("images")
     if built.failures or not isinstance(listed, list):
         return
@@ -172,7 +172,7 @@ def _images(objects: Mapping[ResourceId, Object]) -> Iterator[str]:
             yield f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]
 
 
-RULES: tuple[Rule[Built], ...] = (
+RULES: tuple[Rule[BuiltOverlay], ...] = (
     Rule(
         "KG201",
         ERROR,
