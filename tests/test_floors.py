@@ -165,7 +165,6 @@ TOUCH_THE_DISK = {
     "kasmgen.chart.sources.archive": "reads a chart's files where people have them",
     "kasmgen.chart.sources.directory": "copies a chart into a private directory",
     "kasmgen.chart.supplied_values": "reads the files that options name",
-    "kasmgen.chart.render": "owns the private directory of a run",
     "kasmgen.overlay.verify": "owns the directories in which overlays are built",
     "kasmgen.project.workspace": "reads the inputs as they stand",
     "kasmgen.review.sides": "writes a side where kustomize can read it",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Chart, Render
 from kasmgen.programs import helm
 from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.programs.private_directory import private_directory, sweep
 from kasmgen.programs.session import Programs
 from kasmgen.project.config import ChartRef, Environment, Project
 from kasmgen.yaml.cache import ParseCache
@@ -98,8 +98,9 @@ class RenderSession:
 @contextmanager
 def session(root: Path, library: HelmLibrary) -> Iterator[RenderSession]:
     """A RenderSession for one run. Its private directory holds charts and ciphertext, never a secret in clear."""
-    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name, Ahead() as ahead:
-        yield RenderSession(Path(name).resolve(), root, Programs(library), ahead)
+    sweep()
+    with private_directory() as directory, Ahead() as ahead:
+        yield RenderSession(directory, root, Programs(library), ahead)
 
 
 def render(run: RenderSession, release: Release) -> tuple[Render, Render]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from kasmgen import review
 from kasmgen.concurrency import Once
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.programs import kustomize
+from kasmgen.programs.private_directory import private_directory, sweep
 from kasmgen.project import workspace
 from kasmgen.repository import baseline, git, history
 from kasmgen.repository.history import History
@@ -34,8 +34,8 @@ def run(start: Path, arguments: Sequence[str], progress: Callable[[str], None] =
         raise RepositoryError(f"{root} is in no Git repository", hint="`git init` there")
     relative = git.toplevel_relative(repo, root)
     prefix = "" if relative == "." else relative
-    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name, history.opened(repo) as commits:
-        private = Path(name).resolve()
+    sweep()
+    with private_directory() as private, history.opened(repo) as commits:
         before, after, rest = _Chooser(commits, prefix).choose(arguments)
         old, new = Side(before, prefix, private / "old"), Side(after, prefix, private / "new")
         return Comparison(old, new, Once(kustomize.locate), progress).report(_selected(old, new, rest))

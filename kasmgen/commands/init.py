@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from kasmgen.kubernetes.resources import Secret
 from kasmgen.layout import paths
 from kasmgen.programs import age as programs_age
 from kasmgen.programs.libhelm import HelmLibrary
+from kasmgen.programs.private_directory import private_directory
 from kasmgen.project import config
 from kasmgen.project.config import ChartRef, Project
 from kasmgen.project.workspace import read_bytes, read_text
@@ -110,8 +110,8 @@ def _check_new(present: Path, options: Options) -> None:
     """Raise as the real run would in the repository that it makes below the directory `present`."""
     if not os.access(present, os.W_OK | os.X_OK):
         raise RepositoryError(f"{present} may not be written to", hint="correct its permissions or its mount")
-    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
-        change.check(git.init(Path(name)), options)
+    with private_directory() as place:
+        change.check(git.init(place), options)
 
 
 def _make(

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from kasmgen.concurrency import each
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Secret
 from kasmgen.programs import process
+from kasmgen.programs.private_directory import private_directory
 from kasmgen.yaml import documents
 
 SETTING = "KASMGEN_SOPS"
@@ -120,8 +120,7 @@ def _private(config: bytes) -> Iterator[Path]:
     so paths below this one match as they would in the project, before the planned
     `.sops.yaml` is there.
     """
-    with tempfile.TemporaryDirectory(prefix="kasmgen-") as name:
-        root = Path(name).resolve()
+    with private_directory() as root:
         (root / ".sops.yaml").write_bytes(config)
         yield root
 

@@ -225,6 +225,19 @@ def test_what_a_kill_left_is_told_once_and_the_next_run_works(small: Machine, po
     assert_works(small)
 
 
+@pytest.mark.parametrize("arguments", [("diff",), ("render", "--check")], ids=["diff", "render"])
+def test_what_a_kill_left_in_the_temporary_folder_goes_with_the_next_run(
+    small: Machine, arguments: tuple[str, ...]
+) -> None:
+    with_project(small)
+    point = f"start {Path(program('kubectl')).name}"
+    code, said = ended(small, point, signal.SIGKILL, "render")
+    assert code == -signal.SIGKILL, said
+    assert [path.name for path in (small.home / "tmp").iterdir()] != []
+    small.run(*arguments)
+    assert [path.name for path in (small.home / "tmp").iterdir()] == []
+
+
 # --- env add and render -----------------------------------------------------------
 
 ADD = ("env", "add", "e", "--hostname", "e.example.com")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -56,24 +55,46 @@ def test_that_of_a_run_that_lives_stays_and_that_of_a_killed_one_goes() -> None:
     assert not path.exists()
 
 
-def test_one_without_a_lock_goes_a_day_later(temporary: Path) -> None:
-    young, old = temporary / f"{PREFIX}aaaaaaaa", temporary / f"{PREFIX}bbbbbbbb"
-    young.mkdir()
-    old.mkdir()
-    yesterday = time.time() - 25 * 3600
-    os.utime(old, (yesterday, yesterday))
-    assert sweep() == [old]
-    assert young.exists()
+@pytest.mark.parametrize("inside", [(), (".held.new",)], ids=["nothing in it", "a lock that is not held yet"])
+def test_one_that_was_only_being_made_goes(temporary: Path, inside: tuple[str, ...]) -> None:
+    path = temporary / f"{PREFIX}aaaaaaaa"
+    path.mkdir(mode=0o700)
+    for name in inside:
+        (path / name).touch()
+    assert sweep() == [path]
+    assert not path.exists()
+
+
+def test_whoever_sweeps_while_one_is_made_disturbs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[list[Path]] = []
+    lock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        if not swept and how == fcntl.LOCK_EX:
+            swept.append([])
+            swept.append(sweep())
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with private_directory() as path:
+        assert len(swept[1]) == 1
+        assert swept[1] != [path]
+        assert (path / ".held").exists()
+    assert not path.exists()
 
 
 def test_what_only_looks_like_one_stays(temporary: Path) -> None:
-    mine = temporary / f"{PREFIX}my-notes"
-    mine.mkdir()
+    notes = temporary / f"{PREFIX}my-notes"
+    projects = temporary / f"{PREFIX}projects"
+    full = temporary / f"{PREFIX}eeeeeeee"
+    for place in (notes, projects):
+        place.mkdir(mode=0o755)
+    full.mkdir(mode=0o700)
+    (full / "people's").touch()
     file = temporary / f"{PREFIX}cccccccc"
     file.write_text("people's")
     link = temporary / f"{PREFIX}dddddddd"
-    link.symlink_to(mine)
-    yesterday = time.time() - 25 * 3600
-    os.utime(mine, (yesterday, yesterday))
+    link.symlink_to(notes)
     assert sweep() == []
-    assert (mine.exists(), file.exists(), link.is_symlink()) == (True, True, True)
+    assert (notes.exists(), projects.exists(), file.exists(), link.is_symlink()) == (True, True, True, True)
+    assert (full / "people's").exists()
