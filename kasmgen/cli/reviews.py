@@ -169,7 +169,7 @@ def diff(
     else:
         cli_output.out(_written(found, output, max_bytes).rstrip("\n"))
     if found.failed:
-        names = ", ".join(item.name for item in found.environments if item.state == "failed")
+        names = ", ".join(item.name for item in found.failed)
         raise ToolError(f"these environments could not be built, so nobody knows what changes there: {names}")
     if exit_code and found.different:
         raise AnswerIsNo("there are differences")

@@ -6,10 +6,11 @@ report = group({"prod": assess(changes, Context(old, new))})
 
 from kasmgen.review.builds import apply_changes, compare_builds
 from kasmgen.review.changes import FieldChange, ObjectChange, Risk, SecretChange
-from kasmgen.review.grouping import Report, ReportEntry, ReviewedEnvironment, group
+from kasmgen.review.grouping import FailedEnvironment, Report, ReportEntry, ReviewedEnvironment, group
 from kasmgen.review.mask import known_values, masker
 
 __all__ = [
+    "FailedEnvironment",
     "FieldChange",
     "ObjectChange",
     "Report",

@@ -29,16 +29,23 @@ from kasmgen.review.secret_changes import public_part
 from kasmgen.secrets.sealed_file import SECTIONS
 from kasmgen.yaml.documents import Yaml
 
-State = Literal["changed", "same", "added", "removed", "failed"]
+State = Literal["changed", "same", "added", "removed"]
 
 
 @dataclass(frozen=True)
 class ReviewedEnvironment:
-    """One environment of the report. error: why it could not be built, "" if it could."""
+    """One environment of the report, and what becomes of it."""
 
     name: str
     state: State
-    error: str = ""
+
+
+@dataclass(frozen=True)
+class FailedEnvironment:
+    """One environment that could not be built, and why; nobody knows what changes there."""
+
+    name: str
+    error: str
 
 
 @dataclass(frozen=True)
@@ -61,21 +68,24 @@ class Report:
     in words. known: values of Secrets to be masked in every text.
     """
 
-    environments: tuple[ReviewedEnvironment, ...]
+    environments: tuple[ReviewedEnvironment | FailedEnvironment, ...]
     entries: tuple[ReportEntry, ...]
     base: str = ""
     head: str = ""
     known: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
-    def failed(self) -> bool:
-        """Whether an environment could not be built, so that nobody knows what changes there."""
-        return any(environment.state == "failed" for environment in self.environments)
+    def failed(self) -> tuple[FailedEnvironment, ...]:
+        """The environments that could not be built."""
+        return tuple(environment for environment in self.environments if isinstance(environment, FailedEnvironment))
 
     @property
     def different(self) -> bool:
         """Whether anything changes at all, noise included."""
-        return any(environment.state != "same" for environment in self.environments)
+        return bool(self.failed) or any(
+            isinstance(environment, ReviewedEnvironment) and environment.state != "same"
+            for environment in self.environments
+        )
 
     @property
     def severity(self) -> Severity | None:
@@ -102,12 +112,12 @@ def group(
     """
     failed = failed or {}
     built = {name: changes for name, changes in sorted(per_environment.items()) if name not in failed}
-    environments = [ReviewedEnvironment(name, "failed", error) for name, error in failed.items()]
-    environments += [ReviewedEnvironment(name, _state(name, built[name], added, removed)) for name in built]
+    reviewed = [ReviewedEnvironment(name, _state(name, built[name], added, removed)) for name in built]
+    unbuilt = [FailedEnvironment(name, error) for name, error in failed.items()]
     masked = frozenset(known).union(*(change.known for changes in built.values() for change in changes))
-    whole = {environment.name for environment in environments if environment.state in ("added", "removed")}
+    whole = {environment.name for environment in reviewed if environment.state in ("added", "removed")}
     return Report(
-        tuple(sorted(environments, key=lambda environment: environment.name)),
+        tuple(sorted([*reviewed, *unbuilt], key=lambda environment: environment.name)),
         tuple(sorted(_entries(built), key=lambda entry: _weight(entry, whole))),
         base,
         head,

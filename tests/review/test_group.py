@@ -5,6 +5,7 @@ from __future__ import annotations
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review import Report, compare_builds, group
 from kasmgen.review.changes import ObjectChange
+from kasmgen.review.grouping import FailedEnvironment
 from tests.review.builds import build, deployment, edited, plain, sealed
 
 IMAGE = "spec.template.spec.containers.0.image"
@@ -15,7 +16,10 @@ def changes(old: Object, *edits: tuple[str, object]) -> tuple[ObjectChange, ...]
 
 
 def states(report: Report) -> dict[str, str]:
-    return {environment.name: environment.state for environment in report.environments}
+    return {
+        environment.name: "failed" if isinstance(environment, FailedEnvironment) else environment.state
+        for environment in report.environments
+    }
 
 
 def test_one_entry_for_the_same_change() -> None:
@@ -64,10 +68,9 @@ def test_clear_values_that_differ_keep_additions_together_and_are_not_shown() ->
 def test_what_could_not_be_built_is_never_no_change() -> None:
     report = group({"a": (), "b": ()}, failed={"b": "kustomize failed", "c": "no such chart"})
     assert states(report) == {"a": "same", "b": "failed", "c": "failed"}
-    assert report.failed
     assert report.different
     assert report.severity == "error"
-    assert [e.error for e in report.environments] == ["", "kustomize failed", "no such chart"]
+    assert [environment.error for environment in report.failed] == ["kustomize failed", "no such chart"]
 
 
 def test_environments_that_come_and_go() -> None:

@@ -22,6 +22,7 @@ from kasmgen.review.formats import json as formats_json
 from kasmgen.review.formats import markdown
 from kasmgen.review.formats import text as formats_text
 from kasmgen.review.formats.masked_text import Cleaner
+from kasmgen.review.formats.view import view
 from tests.effort import cpu_seconds_at_most
 from tests.review.builds import Build, deployment, edited, pairs_of_builds, plain, sealed, statefulset
 from tests.review.samples import HOSTILE, MAIN, diff, hostile_report, report
@@ -344,7 +345,7 @@ def test_json_follows_its_schema() -> None:
 
 
 def test_hostile_texts_do_reach_the_reports() -> None:
-    assert len(HOSTILE) == len([e for e in hostile_report().environments if e.state == "changed"])
+    assert len(HOSTILE) == len([e for e in view(hostile_report()).environments if e.state == "changed"])
 
 
 @pytest.mark.parametrize(

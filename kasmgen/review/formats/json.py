@@ -30,7 +30,7 @@ def document(report: Report) -> dict[str, Yaml]:
         "verdict": words.verdict(shown),
         "severity": shown.severity,
         "different": report.different,
-        "failed": report.failed,
+        "failed": bool(report.failed),
         "environments": [_environment(environment) for environment in shown.environments],
         "changes": [_entry(entry) for entry in shown.entries],
         "riskTitles": _titles(shown),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 from kasmgen.kubernetes.resources import Object
 from kasmgen.review.changes import (
@@ -29,7 +29,7 @@ from kasmgen.review.changes import (
 from kasmgen.review.formats.line_diff import Line, line_diff, one_sided
 from kasmgen.review.formats.masked_text import Cleaner
 from kasmgen.review.formats.shorten import shorten, shorten_pair
-from kasmgen.review.grouping import Report, ReportEntry, ReviewedEnvironment, State
+from kasmgen.review.grouping import FailedEnvironment, Report, ReportEntry, ReviewedEnvironment, State
 from kasmgen.review.secret_changes import public_part
 from kasmgen.secrets.sealed_file import SECTIONS
 from kasmgen.yaml.documents import Yaml
@@ -84,8 +84,8 @@ class EnvironmentView:
     """One environment with what happens in it; the numbers count objects and risks."""
 
     name: str
-    state: State
-    error: str
+    state: State | Literal["failed"]
+    error: str = ""
     added: int = 0
     changed: int = 0
     removed: int = 0
@@ -132,21 +132,25 @@ def view(report: Report) -> ReportView:
 # --- environments --------------------------------------------------------
 
 
-def _environment(environment: ReviewedEnvironment, entries: Iterable[ReportEntry], clean: Cleaner) -> EnvironmentView:
+def _environment(
+    environment: ReviewedEnvironment | FailedEnvironment, entries: Iterable[ReportEntry], clean: Cleaner
+) -> EnvironmentView:
+    name = _OPEN.line(environment.name)
+    if isinstance(environment, FailedEnvironment):
+        return EnvironmentView(name, "failed", clean.block(environment.error).strip(), errors=1)
     mine = [entry.change for entry in entries if environment.name in entry.environments]
     ops = Counter("quiet" if change.folded else change.op for change in mine)
     risks = Counter(risk.severity for change in mine for risk in change.risks)
     return EnvironmentView(
-        _OPEN.line(environment.name),
+        name,
         environment.state,
-        clean.block(environment.error).strip(),
-        ops["add"],
-        ops["change"],
-        ops["remove"],
-        ops["rename"],
-        ops["quiet"],
-        risks["error"] + (environment.state == "failed"),
-        risks["warning"],
+        added=ops["add"],
+        changed=ops["change"],
+        removed=ops["remove"],
+        renamed=ops["rename"],
+        quiet=ops["quiet"],
+        errors=risks["error"],
+        warnings=risks["warning"],
     )
 
 
