@@ -87,8 +87,8 @@ class Side:
     def has(self, name: str) -> bool:
         """Whether Flux would find anything to build for the environment, right or wrong."""
         start = self._at(f"{layout_paths.OVERLAYS}/{name}")
-        wanted = {f"{start}/{file}" for file in (layout_paths.ENVIRONMENT_FILE, *layout_paths.KUSTOMIZATION_NAMES)}
-        return start in self.files.links or not wanted.isdisjoint(self.files.names)
+        markers = {f"{start}/{file}" for file in (layout_paths.ENVIRONMENT_FILE, *layout_paths.KUSTOMIZATION_NAMES)}
+        return start in self.files.links or not markers.isdisjoint(self.files.names)
 
     def ready(self) -> None:
         """Fetch all kustomizations at once: asking Git for each one costs a process."""
@@ -111,9 +111,9 @@ class Side:
 
         Raises InputError if it is too much, of a kind to make kustomize run out of memory, or cannot be written.
         """
-        wanted = {path for overlay in overlays for path in overlay.paths} - self._written
-        self.files.prefetch(wanted)
-        for path in wanted:
+        missing = {path for overlay in overlays for path in overlay.paths} - self._written
+        self.files.prefetch(missing)
+        for path in missing:
             if ".." in path.split("/") or path.startswith("/"):
                 raise InputError(f"the path {path} leads out of the repository")
             content = self.files.read(path)
