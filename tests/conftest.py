@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from hypothesis import settings
 
 from tests.machine import Machine, copy_machine, make_machine
 from tests.repository.repositories import Clone, make, settle_home
+
+# What a shell runs in the background has Ctrl-C ignored, and so has every process that a test starts and signals.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # In CI the same examples each time: a new one is found on a laptop, where somebody looks at it.
 settings.register_profile("ci", derandomize=True, deadline=None)
