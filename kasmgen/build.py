@@ -194,8 +194,7 @@ def seal_secrets(
     of one that was lost, and where it takes a private key that is not at hand.
     """
     name, config = plan.files.environment.name, foundation.workspace.sops_config
-    if plan.render.secrets:
-        render.refuse_written_secrets(foundation.run, plan.release)
+    render.refuse_written_secrets(foundation.run, plan.release, plan.render)
     if plan.files.existing:
         sops_config.require_own_rule(config, name, [item.path for item in plan.files.existing])
     secrets_plan.refuse_lost(plan.secrets, committed)
@@ -294,8 +293,7 @@ def build(
     is done. Raises KasmgenError of any kind; nothing was written then.
     """
     run, base = foundation.run, foundation.base
-    if base.render.secrets:
-        render.refuse_written_secrets(run, base.release)
+    render.refuse_written_secrets(run, base.release, base.render)
     if not names:
         prove_base(run, base)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from kasmgen.chart import secret_names
 from kasmgen.chart.profiles import Profile
 from kasmgen.errors import InputError, SecretError
 from kasmgen.kubernetes.resources import Chart
@@ -54,6 +55,17 @@ class Release:
             return shared
         return [*shared, (f"{self.environment.directory}/{paths.ENVIRONMENT_FILE}", self.environment.values)]
 
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """Paths of the innermost file's values that people say are no secrets."""
+        return self.project.plain if self.environment is None else self.environment.plain
+
+    @property
+    def loud(self) -> list[str]:
+        """Values of that file that look like secrets, but for those."""
+        _, own = self.inputs[-1]
+        return [".".join(path) for path in secret_names.in_clear(own, self.loaded.defaults, self.plain)]
+
     def with_own_values(self, own: Mapping[str, Yaml]) -> Release:
         """The same with other values than the environment's own, or without one than the project's."""
         if self.environment is None:
@@ -89,5 +101,6 @@ def refuse_in_clear(file: str, found: Sequence[str]) -> None:
     if found:
         raise SecretError(
             f"{file}: values: these are secrets and would be committed in clear: {', '.join(found)}",
-            hint="take them out: `kasmgen env add` seals what it is given, `sops set` changes what is sealed",
+            hint="take them out: `kasmgen env add` seals what it is given, `sops set` changes what is sealed; "
+            "a value that is no secret may be listed under `plain`",
         )

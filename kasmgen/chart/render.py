@@ -139,9 +139,14 @@ def attempt(run: RenderSession, release: Release) -> Callable[[Mapping[str, Yaml
     return render
 
 
-def refuse_written_secrets(run: RenderSession, release: Release) -> None:
-    """Raise SecretError if people's values hold secrets in clear; for a chart without a profile it has to be tried."""
+def refuse_written_secrets(run: RenderSession, release: Release, rendered: Render) -> None:
+    """Raise SecretError if people's values hold secrets in clear.
+
+    What they are called tells, and where a chart without a profile has `rendered` Secrets, what it makes of them.
+    """
     file, own = release.inputs[-1]
-    if own and not release.loaded.profile.chart_names:
-        found = secret_values.written_secrets(own, release.loaded.defaults, attempt(run, release))
+    defaults, plain = release.loaded.defaults, release.plain
+    refuse_in_clear(file, release.loud)
+    if own and rendered.secrets and not release.loaded.profile.chart_names:
+        found = secret_values.written_secrets(own, defaults, attempt(run, release), plain)
         refuse_in_clear(file, [".".join(path) for path in found])

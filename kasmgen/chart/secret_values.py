@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import base64
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from kasmgen.chart import secret_names
 from kasmgen.errors import InputError
 from kasmgen.kubernetes import checksums, equality
 from kasmgen.kubernetes.resources import Render, ResourceId
@@ -17,8 +19,6 @@ from kasmgen.yaml.documents import Yaml
 Attempt = Callable[[Mapping[str, Yaml]], Render]
 """Renders the chart with some values. Raises InputError where the chart does not take them."""
 
-_SECRET_NAME = re.compile(r"pass(word|wd|phrase)?|token|secret|credential|private|(api|access|auth|ssh)_?-?key", re.I)
-
 _ON_PURPOSE = 6
 """Characters; shorter texts are everywhere by accident."""
 
@@ -27,50 +27,51 @@ Contents = Mapping[tuple[ResourceId, str], bytes]
 
 @dataclass(frozen=True)
 class Found:
-    """Paths of values. sealed: only Secrets come of them. spread: they sound like secrets, and other objects hold
-    something of them too. idle: they sound like secrets, and nothing comes of them.
+    """Paths of values. sealed: only Secrets come of them. loud: they look like secrets, and why they would not be
+    sealed.
     """
 
     sealed: tuple[mappings.Path, ...] = ()
-    spread: tuple[mappings.Path, ...] = ()
-    idle: tuple[mappings.Path, ...] = ()
+    loud: Mapping[mappings.Path, str] = field(default_factory=dict)
 
 
-def find(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt) -> Found:
+def find(
+    given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt, plain: Collection[str] = ()
+) -> Found:
     """What becomes of each value of `given` that is not the chart's own, which everybody knows.
 
-    Raises InputError where the chart does not render with them.
+    plain: paths ("a.b") of values that may be read by everybody. Raises InputError where the chart does not render
+    with the values.
     """
-    every = dict.fromkeys(path for path, text in mappings.text_leaves(given) if text)
+    every = dict.fromkeys(path for path, text in mappings.text_leaves(given) if text and ".".join(path) not in plain)
     paths = [path for path in every if mappings.get(given, path) != mappings.get(defaults, path)]
+    loud = secret_names.in_clear(given, defaults, plain)
     if not paths:
         return Found()
     whole = attempt(given)
-    if not whole.secrets:
+    if not whole.secrets and not loud:
         return Found()
     probe = _Probe(given, attempt, whole, _steady(whole, attempt(given)))
-    suspects = probe.suspects(paths)
+    suspects = probe.suspects(paths) if whole.secrets else []
     sealed = [path for path in suspects if probe.only_in_secrets(path)]
-    loud = [path for path in paths if _sounds_secret(path) and path not in sealed]
     return Found(
         sealed=tuple(sealed),
-        spread=tuple(path for path in loud if probe.in_both(path)),
-        idle=tuple(path for path in loud if path not in suspects and probe.changes_nothing(path)),
+        loud={path: probe.reason(path, in_secrets=path in suspects) for path in loud if path not in sealed},
     )
 
 
-def written_secrets(given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt) -> list[mappings.Path]:
-    """Paths in what people wrote into a file that Git has: secrets by name, or the whole value of a Secret's key.
+def written_secrets(
+    given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], attempt: Attempt, plain: Collection[str] = ()
+) -> list[mappings.Path]:
+    """Paths in what people wrote into a file that Git has: the whole value of a Secret's key.
 
     Other values that only a Secret holds may be its settings, and who writes them there knows that they are read.
     """
-    found = find(given, defaults, attempt)
-    if not found.sealed and not found.spread:
+    found = find(given, defaults, attempt, plain)
+    if not found.sealed:
         return []
     whole = set(_contents(attempt(given)).values())
-    return [*found.spread] + [
-        path for path in found.sealed if _sounds_secret(path) or str(mappings.get(given, path)).encode() in whole
-    ]
+    return [path for path in found.sealed if str(mappings.get(given, path)).encode() in whole]
 
 
 def others_alike(one: Render, other: Render) -> bool:
@@ -107,15 +108,20 @@ class _Probe:
             return all(self._in_secrets(text) and text not in self._others for text in self._texts(path))
         return others_alike(self.whole, bare)
 
-    def in_both(self, path: mappings.Path) -> bool:
-        """Whether a text, long enough to be there on purpose, stands in Secrets and in other objects."""
-        texts = [text for text in self._texts(path) if len(text) >= _ON_PURPOSE]
-        return any(self._in_secrets(text) and text in self._others for text in texts)
-
-    def changes_nothing(self, path: mappings.Path) -> bool:
-        """Whether nothing at all comes of a text."""
-        bare = self.bare(path) if isinstance(mappings.get(self.given, path), str) else None
-        return bare is not None and others_alike(self.whole, bare)
+    def reason(self, path: mappings.Path, *, in_secrets: bool) -> str:
+        """Why a value would not be sealed."""
+        too = " too" if in_secrets else ""
+        for text in self._texts(path):
+            for form, shape in _FORMS.items():
+                if len(found := shape(text)) >= _ON_PURPOSE and found in self._others:
+                    return f"another object holds it{too}{form}"
+        bare = self.bare(path)
+        if bare is not None and others_alike(self.whole, bare):
+            return "the chart does nothing with it"
+        if bare is not None:
+            changed = sorted(str(key) for key in _changed(self.whole, bare))
+            return f"{', '.join(changed[:3])} depends on it{too}"
+        return "the chart makes no Secret of it alone"
 
     def bare(self, path: mappings.Path) -> Render | None:
         """The render without one value, or where the chart demands one, with another; None if it takes neither."""
@@ -174,5 +180,22 @@ def _holds(contents: Contents, steady: Contents) -> bool:
     return all(contents.get(place) == value for place, value in steady.items())
 
 
-def _sounds_secret(path: mappings.Path) -> bool:
-    return any(_SECRET_NAME.search(step) for step in path[-1:])
+_CUT = 8
+
+_FORMS: Mapping[str, Callable[[str], str]] = {
+    "": str,
+    ", in base64": lambda text: base64.b64encode(text.encode()).decode(),
+    ", in upper case": str.upper,
+    ", in lower case": str.lower,
+    ", as a SHA-256": lambda text: hashlib.sha256(text.encode()).hexdigest()[:_CUT],
+    ", as a SHA-1": lambda text: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:_CUT],
+    ", cut off": lambda text: text[:_CUT],
+}
+"""What charts make of a value -> how that reads, cut so that shortened ones are found."""
+
+
+def _changed(one: Render, other: Render) -> Iterator[ResourceId]:
+    yield from one.objects.keys() ^ other.objects.keys()
+    for key in one.objects.keys() & other.objects.keys():
+        if not equality.equal(one.objects[key].object, other.objects[key].object):
+            yield key

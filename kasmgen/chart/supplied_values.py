@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from kasmgen import safe_text
 from kasmgen.chart import secret_values
 from kasmgen.chart import set_expression as v
 from kasmgen.errors import InputError, SecretError
@@ -117,16 +118,21 @@ def _bounded(path: Path, option: str) -> bytes:
 
 
 def lift(
-    given: Mapping[str, Yaml], defaults: Mapping[str, Yaml], render: secret_values.Attempt
+    given: Mapping[str, Yaml],
+    defaults: Mapping[str, Yaml],
+    render: secret_values.Attempt,
+    plain: Collection[str] = (),
 ) -> tuple[dict[str, Yaml], tuple[RequiredSecret, ...]]:
     """Values without secrets, and what came of them: Secrets with the keys that the chart makes of them only.
 
-    defaults: the chart's own values. render: the chart with some values in place of `given`.
-    Raises InputError where the chart does not render the same without such a value.
+    defaults: the chart's own values. render: the chart with some values in place of `given`. plain: paths ("a.b")
+    that people say are no secrets. Raises InputError for what looks like a secret and would stand in clear, and
+    where the chart does not render the same without what is sealed.
     """
-    found = secret_values.find(given, defaults, render)
-    _refuse(found.spread, "go into Secrets and into other objects too, and those are committed in clear")
-    _refuse(found.idle, "sound like secrets, and the chart does nothing with them", "leave them out")
+    require_values(given, plain)
+    found = secret_values.find(given, defaults, render, plain)
+    if found.loud:
+        raise InputError(f"these look like secrets and would be committed in clear: {told(found.loud)}", hint=NEXT)
     if not found.sealed:
         return dict(given), ()
     whole = render(given)
@@ -161,6 +167,22 @@ def _rendered_alike(
         return None, "other objects depend on them"
     taken = _taken_away(whole, bare)
     return (None, f"without them the chart makes {', '.join(taken)} too") if taken else (bare, "")
+
+
+NEXT = "use a Secret that exists, if the chart offers that, or leave it out; if it is no secret: --plain PATH"
+
+
+def told(loud: Mapping[mappings.Path, str]) -> str:
+    """Values and why they would not be sealed, for a message."""
+    return ", ".join(f"{'.'.join(path)} ({why})" for path, why in loud.items())
+
+
+def require_values(given: Mapping[str, Yaml], plain: Collection[str]) -> None:
+    """Raise InputError for a path of `plain` that no value of `given` has: it would be none, or another, later."""
+    known = {".".join(path) for path, _ in mappings.text_leaves(given)}
+    for path in plain:
+        if path not in known:
+            raise InputError(f"--plain {safe_text.shown(path)}: no value that goes into the file stands there")
 
 
 def _refuse(

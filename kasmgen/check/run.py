@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +16,17 @@ from kasmgen.check import environment, work_tree
 from kasmgen.check import past as check_past
 from kasmgen.check.environment import CheckedEnvironment
 from kasmgen.check.rule import Finding, run
-from kasmgen.check.rules import expiry, generated, leaks, overlays, reconcilers, references, since_base, validity
+from kasmgen.check.rules import (
+    expiry,
+    generated,
+    inputs,
+    leaks,
+    overlays,
+    reconcilers,
+    references,
+    since_base,
+    validity,
+)
 from kasmgen.check.work_tree import ProjectFiles
 from kasmgen.concurrency import Once, each
 from kasmgen.errors import KasmgenError, RepositoryError
@@ -158,6 +169,7 @@ class _Round:
             yield from _without_builds(self.tree, self.settings)
             self.skipped.append("nothing was built, because the base cannot be rendered")
             return
+        yield from run(inputs.RULES, self._inputs(foundation))
         results = dict(zip(self.names, self._environments(foundation, progress), strict=True))
         yield from run(generated.RULES, self._generated(foundation.base.files, results))
         for name, result in results.items():
@@ -177,6 +189,14 @@ class _Round:
             return result
 
         return each(one, self.names)
+
+    def _inputs(self, foundation: Foundation) -> inputs.Inputs:
+        releases = [foundation.base.release]
+        for name in self.names:
+            # What is wrong with its chart is said where the environment is rendered.
+            with suppress(KasmgenError):
+                releases.append(self.session.release(self.space.project, self.space.environments[name].environment))
+        return inputs.Inputs({release.inputs[-1][0]: tuple(release.loud) for release in releases})
 
     # --- generated files ---
 

@@ -6,6 +6,7 @@ from kasmgen.check.rule import AnyRule
 from kasmgen.check.rules import (
     expiry,
     generated,
+    inputs,
     leaks,
     overlays,
     reconcilers,
@@ -20,7 +21,7 @@ GROUPS: tuple[tuple[str, str, tuple[AnyRule, ...]], ...] = (
     ("1", "Generated files", generated.RULES),
     ("2", "Builds", overlays.RULES),
     ("3", "Objects and references", (*validity.RULES, *references.RULES)),
-    ("4", "Secrets", (*sealed_files.RULES, *leaks.RULES)),
+    ("4", "Secrets", (*sealed_files.RULES, *leaks.RULES, *inputs.RULES)),
     ("5", "Certificates", expiry.RULES),
     ("6", "Flux", reconcilers.RULES),
     ("7", "Immutable fields and data", since_base.RULES),

@@ -49,6 +49,7 @@ def env() -> None:
     help="Values of the chart; an upstream values.yaml works as it is. Secrets in it are sealed.",
 )
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One value, as in helm --set.")
+@click.option("--plain", multiple=True, metavar="PATH", help="A value that looks like a secret and is none.")
 @click.option("--recipient", "recipients", multiple=True, metavar="AGE", help="Public key of who may decrypt.")
 @click.option("--registry-server", default="", metavar="SERVER", help="Registry that images are pulled from.")
 @click.option("--registry-username", default="", metavar="USER", help="User of that registry.")
@@ -73,6 +74,7 @@ def env_add(
     size: str,
     value_files: Sequence[str],
     sets: Sequence[str],
+    plain: Sequence[str],
     recipients: Sequence[str],
     registry_server: str,
     registry_username: str,
@@ -109,6 +111,7 @@ def env_add(
             cluster_domain=cluster_domain,
             size=size,
             flux=FluxInput(source=flux_source, url=git_url),
+            plain=tuple(dict.fromkeys(plain)),
         ),
         value_files=value_files,
         sets=sets,

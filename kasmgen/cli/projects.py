@@ -37,6 +37,7 @@ commands = Group()
 @click.option("--namespace", default="kasm", show_default=True, help="Namespace of environments without their own.")
 @click.option("--values", "value_files", multiple=True, metavar="FILE", help="Values that all environments share.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One shared value, as in helm --set.")
+@click.option("--plain", multiple=True, metavar="PATH", help="A value that looks like a secret and is none.")
 @click.option("--recipient", "recipients", multiple=True, metavar="AGE", help="Public key of who may decrypt.")
 @click.option("--generate-key", is_flag=True, help="Make an age key and keep it where sops looks for it.")
 @changing
@@ -52,6 +53,7 @@ def init(
     namespace: str,
     value_files: Sequence[str],
     sets: Sequence[str],
+    plain: Sequence[str],
     recipients: Sequence[str],
     generate_key: bool,
     output: str,
@@ -78,6 +80,7 @@ def init(
         sets=sets,
         recipients=recipients,
         generate_key=generate_key,
+        plain=tuple(dict.fromkeys(plain)),
     )
     cli_output.outcome(settings, run(request, options, helm), output)
 

@@ -123,9 +123,9 @@ def _environment(run: render.RenderSession, workspace: Workspace, request: AddRe
     environment = environment.replace(values=lifted.values)
     passwords = {**lifted.passwords, **_password_file(request.password_file)}
     frozen: tuple[RequiredSecret, ...] = ()
-    if lifted.values:
+    if lifted.values or environment.plain:
         attempt = render.attempt(run, run.release(workspace.project, environment))
-        rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt)
+        rest, frozen = supplied_values.lift(lifted.values, loaded.defaults, attempt, environment.plain)
         environment = environment.replace(values=rest)
     return environment, Supplied(passwords, lifted.pairs, registry, frozen)
 

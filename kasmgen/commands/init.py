@@ -44,6 +44,7 @@ class InitRequest:
     sets: Sequence[str] = ()
     recipients: Sequence[str] = ()
     generate_key: bool = False
+    plain: Sequence[str] = ()
 
 
 def run(request: InitRequest, options: Options, helm: HelmLibrary) -> Outcome:
@@ -84,6 +85,7 @@ def _project(request: InitRequest) -> Project:
         release=names.release_name(request.release, "--release"),
         namespace=names.dns_label(request.namespace, "--namespace"),
         values=given,
+        plain=tuple(request.plain),
     )
 
 
@@ -191,12 +193,14 @@ def _refuse_secrets(run: render.RenderSession, release: Release, request: InitRe
     lifted = loaded.profile.lift(values)
     found = [*lifted.passwords, *(f"certificate {role}" for role in lifted.pairs), *lifted.registry]
     if not found:
-        secret = secret_values.find(values, loaded.defaults, render.attempt(run, release))
-        found = [".".join(path) for path in (*secret.sealed, *secret.spread, *secret.idle)]
+        supplied_values.require_values(values, request.plain)
+        secret = secret_values.find(values, loaded.defaults, render.attempt(run, release), request.plain)
+        found = [".".join(path) for path in (*secret.sealed, *secret.loud)]
     if found:
         raise InputError(
             f"{_whence(loaded, request)}: these are secrets and would be committed in clear: {', '.join(found)}",
-            hint="pass them with `kasmgen env add --values` or --password-file, which seal them",
+            hint="pass them with `kasmgen env add --values` or --password-file, which seal them; "
+            "if one is no secret: --plain PATH",
         )
 
 

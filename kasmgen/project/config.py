@@ -145,6 +145,12 @@ class Project(Input, frozen=True):
     values: Annotated[Mapping[str, Yaml], says("Values of the chart that all environments share. Never a secret.")] = (
         field(default_factory=dict)
     )
+    plain: Annotated[
+        tuple[str, ...],
+        says(
+            "Paths of `values`, such as `auth.tokenHint`, that look like secrets and are none; `--plain` records them."
+        ),
+    ] = ()
     checks: Annotated[Checks, says("Settings of `kasmgen check`.")] = Checks()
 
 
@@ -262,6 +268,12 @@ class Environment(Input, frozen=True):
             "sets may not say something else here."
         ),
     ] = field(default_factory=dict)
+    plain: Annotated[
+        tuple[str, ...],
+        says(
+            "Paths of `values`, such as `auth.tokenHint`, that look like secrets and are none; `--plain` records them."
+        ),
+    ] = ()
 
     @property
     def directory(self) -> str:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kasmgen.check.rule import run
-from kasmgen.check.rules import leaks, sealed_files
+from kasmgen.check.rules import inputs, leaks, sealed_files
 from kasmgen.check.rules.leaks import Known, Text
 from kasmgen.check.rules.sealed_files import SecretTree
 from kasmgen.kubernetes.resources import Secret
@@ -216,6 +216,13 @@ def test_short_values_and_certificates_are_not_looked_for() -> None:
 
 def test_a_file_that_is_too_large_is_said_to_be() -> None:
     assert leaked(None) == ["KG415"]
+
+
+def test_a_value_of_an_input_file_that_looks_like_a_secret_is_named_and_not_shown() -> None:
+    file = "overlays/prod/environment.yaml"
+    findings = list(run(inputs.RULES, inputs.Inputs({file: ("db.password",), "kasmgen.yaml": ()})))
+    assert [(item.rule, item.path, item.environment) for item in findings] == [("KG416", file, "prod")]
+    assert "values.db.password" in findings[0].message
 
 
 def test_configmaps_and_environment_variables_of_a_build() -> None:

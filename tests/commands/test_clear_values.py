@@ -109,7 +109,7 @@ def test_a_value_that_a_secret_and_another_object_hold_is_refused(machine: Machi
     start(machine)
     done = machine.run("env", "add", "prod", "--hostname", "kasm.example.com", "--set", "password=MarkerQ7")
     assert done.code == 2
-    assert "the values password go into Secrets and into other objects too" in done.stderr
+    assert "would be committed in clear: password (another object holds it too)" in done.stderr
     assert "MarkerQ7" not in done.stdout + done.stderr
 
 
@@ -118,7 +118,7 @@ def test_a_password_that_the_chart_does_nothing_with_is_refused(machine: Machine
     start(machine)
     done = machine.run("env", "add", "prod", "--hostname", "kasm.example.com", "--set", "db.password=MarkerQ7")
     assert done.code == 2
-    assert "db.password sound like secrets, and the chart does nothing with them" in done.stderr
+    assert "db.password (the chart does nothing with it)" in done.stderr
 
 
 def test_names_and_defaults_that_are_no_secrets_are_written_as_they_are(machine: Machine) -> None:
@@ -143,3 +143,95 @@ def test_a_chart_that_hashes_its_secrets_to_restart_pods_works(machine: Machine,
     assert "MarkerQ7" not in committed(machine)
     assert "kasmgen.dev/secrets" in machine.read("overlays/prod/patches/deployment-app.yaml")
     machine.ok("render", "--check")
+
+
+CLEAR = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  a: b\n  c: '%s'\n"
+ADD = ("env", "add", "prod", "--hostname", "kasm.example.com")
+
+
+def write_clear(machine: Machine, made: str, *, secret: bool) -> None:
+    write(machine, QUOTED, "password: ''\n")
+    (machine.root / "chart/templates/c.yaml").write_text(CLEAR % made)
+    if not secret:
+        (machine.root / "chart/templates/s.yaml").unlink()
+        (machine.root / "chart/templates/app.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "secret", "why"),
+    [
+        ("{{ .Values.password }}", "MarkerQ7", False, "another object holds it"),
+        ("{{ .Values.password }}", "MarkerQ7", True, "another object holds it too"),
+        ("{{ .Values.password | b64enc }}", "MarkerQ7", True, "another object holds it too, in base64"),
+        ("{{ .Values.password | upper }}", "MarkerQ7", True, "another object holds it too, in upper case"),
+        ("{{ .Values.password | sha256sum }}", "MarkerQ7", True, "another object holds it too, as a SHA-256"),
+        ("{{ .Values.password | sha256sum | trunc 8 }}", "MarkerQ7", False, "another object holds it, as a SHA-256"),
+        ("{{ .Values.password | trunc 8 }}", "MarkerQ7-Rest", True, "another object holds it too, cut off"),
+        ("{{ .Values.password | trunc 3 }}", "MarkerQ7-Rest", True, "ConfigMap c in kasm depends on it too"),
+        ("{{ .Values.password }}", "zq9", True, "ConfigMap c in kasm depends on it too"),
+        ("{{ .Values.password }}", "zq9", False, "ConfigMap c in kasm depends on it"),
+        ("{{ .Values.password | int64 }}", "4711471", False, "another object holds it"),
+        ("{{ .Values.password | int }}", "47", True, "ConfigMap c in kasm depends on it too"),
+        ("none", "zq9", False, "the chart does nothing with it"),
+    ],
+)
+def test_a_password_that_another_object_would_hold_is_refused(
+    machine: Machine, made: str, given: str, *, secret: bool, why: str
+) -> None:
+    write_clear(machine, made, secret=secret)
+    start(machine)
+    before = machine.state()
+    done = machine.run(*ADD, "--set", f"password={given}")
+    assert done.code == 2
+    assert f"would be committed in clear: password ({why})" in done.stderr
+    assert f"{given}\n" not in done.stderr
+    assert machine.state() == before
+
+
+@pytest.mark.parametrize("secret", [True, False])
+def test_what_people_say_is_no_secret_is_written_and_accepted(machine: Machine, *, secret: bool) -> None:
+    write_clear(machine, "{{ .Values.password }}", secret=secret)
+    start(machine)
+    machine.ok(*ADD, "--set", "password=zq9", "--plain", "password")
+    assert "plain:\n- password\n" in machine.read("overlays/prod/environment.yaml").replace("  -", "-")
+    machine.ok("render", "--check")
+    machine.ok("check")
+
+
+def test_shared_values_are_no_other(machine: Machine) -> None:
+    write_clear(machine, "{{ .Values.password }}", secret=False)
+    machine.hold_key()
+    init = ("init", "--chart", "chart", "--recipient", machine.recipient, "--set", "password=zq9")
+    done = machine.run(*init)
+    assert done.code == 2
+    assert "--plain PATH" in done.stderr
+    machine.ok(*init, "--plain", "password")
+    assert "- password" in machine.read("kasmgen.yaml")
+    machine.ok(*ADD)
+    machine.ok("render", "--check")
+
+
+def test_check_and_render_find_what_somebody_wrote_there_later(machine: Machine) -> None:
+    write_clear(machine, "{{ .Values.password }}", secret=False)
+    start(machine)
+    machine.ok(*ADD)
+    for path in ("overlays/prod/environment.yaml", "kasmgen.yaml"):
+        place = machine.root / path
+        place.write_text(place.read_text() + "values: {password: zq9, other: {apiToken: 5}}\n")
+    assert machine.run("render").code == 4
+    found = machine.run("check", "--format", "json")
+    assert found.code == 1
+    told = [item["message"] for item in found.json["findings"] if item["rule"] == "KG416"]
+    assert sorted(told) == [
+        *["values.other.apiToken looks like a secret and stands in clear"] * 2,
+        *["values.password looks like a secret and stands in clear"] * 2,
+    ]
+    assert "zq9" not in found.stdout
+
+
+def test_a_path_that_nothing_stands_at_is_no_exception(machine: Machine) -> None:
+    write_clear(machine, "x", secret=False)
+    start(machine)
+    done = machine.run(*ADD, "--set", "password=zq9", "--plain", "passwort")
+    assert done.code == 2
+    assert "--plain passwort" in done.stderr

@@ -44,11 +44,16 @@ def test_a_project_with_nothing_in_it_is_the_default_one() -> None:
 def test_every_field_of_a_project_is_read() -> None:
     text = PROJECT + (
         f"chart: {{source: charts/x, version: 1.0.0, digest: '{DIGEST}'}}\nrelease: r\nnamespace: ns\n"
-        "values: {a: 0755}\n"
+        "values: {a: 0755}\nplain: [a.b, c]\n"
         "checks: {off: [{rule: KG502, reason: ' why ', environments: [dev]}]}\n"
     )
     assert config.parse_project(text) == Project(
-        ChartRef("charts/x", "1.0.0", DIGEST), "r", "ns", {"a": 493}, Checks((CheckOff("KG502", "why", ("dev",)),))
+        ChartRef("charts/x", "1.0.0", DIGEST),
+        "r",
+        "ns",
+        {"a": 493},
+        ("a.b", "c"),
+        Checks((CheckOff("KG502", "why", ("dev",)),)),
     )
 
 
@@ -128,7 +133,7 @@ def test_off_means_off_with_quotes_and_without() -> None:
 def test_an_unknown_key_that_is_near_to_nothing_lists_the_known_ones() -> None:
     error = refusal(PROJECT + '"zz\\e\\n": 1\n', "Project")
     assert error.message == r"kasmgen.yaml: zz\x1b\n: unknown key"
-    assert error.hint == "known keys: apiVersion, chart, checks, kind, namespace, release, values"
+    assert error.hint == "known keys: apiVersion, chart, checks, kind, namespace, plain, release, values"
 
 
 @pytest.mark.parametrize(

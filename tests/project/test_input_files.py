@@ -121,6 +121,7 @@ FULL_PROJECT = Project(
     "kasm",
     "apps",
     {"ingress": {"className": "nginx"}},
+    ("auth.tokenHint",),
     Checks((CheckOff("KG502", "the cluster has its own", ("prod",)),)),
 )
 FULL_ENVIRONMENT = Environment(
