@@ -111,5 +111,6 @@ def copy_machine(template: Machine, base: Path) -> Machine:
     shutil.copytree(template.home, home, symlinks=True)
     shutil.copytree(template.root, root, symlinks=True)
     copy = dataclasses.replace(template, home=home, root=root, environment=dict(template.environment))
-    copy.git("update-index", "-q", "--refresh")
+    if (root / ".git").exists():
+        copy.git("update-index", "-q", "--refresh")
     return copy

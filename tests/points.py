@@ -9,6 +9,7 @@ process that sends itself the signal there.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import signal
@@ -23,6 +24,8 @@ from typing import Any
 
 from tests.machine import Machine
 
+ALL = "all"
+"""Instead of a point: no signal, and in the end all points on stderr, as JSON."""
 _PROJECT = Path(__file__).parents[1]
 _VERBS = {
     "os.rename": "rename",
@@ -33,7 +36,9 @@ _VERBS = {
     "os.chmod": "chmod",
 }
 # What `tempfile` and the number of the process make different in each run.
-_RANDOM = re.compile(r"(?<=kasmgen/commit-)\w{8}|(?<=\.kasmgen-tmp-)\d+|(?<=kasmgen/begun-)\d+|(?<=tmp/kasmgen-)\w{8}")
+_RANDOM = re.compile(
+    r"(?<=kasmgen/commit-)\w{8}|(?<=tmp/kasmgen-)\w{8}|(?<=/overlays-)\w{8}|(?<=\.kasmgen-tmp-)\d+|(?<=kasmgen/begun-)\d+"
+)
 
 
 class Points:
@@ -129,8 +134,13 @@ def start(machine: Machine, point: str, number: signal.Signals, *arguments: str)
 def _main(root: str, point: str, number: str, *arguments: str) -> None:
     from kasmgen.cli import main
 
-    with Points().watching(Path(root), point, lambda: os.kill(os.getpid(), int(number))):
-        main(arguments)
+    points = Points()
+    try:
+        with points.watching(Path(root), point, lambda: os.kill(os.getpid(), int(number))):
+            main(arguments)
+    finally:
+        if point == ALL:
+            json.dump(points.seen, sys.stderr)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.machine import Machine
+from tests import points
+from tests.machine import Machine, copy_machine
 from tests.needs import program
 from tests.waiting import GUARD
 
@@ -112,9 +117,14 @@ def assert_works(machine: Machine, directory: str = "new/project") -> None:
     machine.ok("init", ".", "--chart", "../../../home/chart" if directory != "." else "../home/chart", cwd=project)
     machine.ok("env", "add", "next", "--hostname", "next.example.com", "--recipient", machine.recipient, cwd=project)
     machine.ok("render", "--check", cwd=project)
+    assert_tidy(machine, project)
+
+
+def assert_tidy(machine: Machine, project: Path) -> None:
+    """Nothing of ours is left where nobody would look for it."""
     assert machine.git("status", "--porcelain", cwd=project) == ""
     assert list((machine.home / "tmp").iterdir()) == []
-    assert not list(machine.root.rglob("begun-*"))
+    assert not [path for name in ("begun-*", ".kasmgen-tmp-*", "*.lock") for path in machine.root.rglob(name)]
     machine.git("fsck", "--strict", cwd=project)
 
 
@@ -267,3 +277,52 @@ def test_a_change_is_whole_or_not_there_and_the_message_says_which(
         (small.home / "hooks/post-commit").unlink()
     small.ok("render")
     assert_works(small, ".")
+
+
+def test_files_that_are_written_and_not_committed_are_told_as_written(small: Machine) -> None:
+    with_project(small)
+    code, said = ended(small, "remove repo/.git/kasmgen/journal", signal.SIGTERM, "render", "--no-commit")
+    assert code == 130
+    assert "interrupted, but the files were written" in said
+    assert "nothing was changed" not in said
+    small.ok("render", "--check")
+
+
+# --- every step -------------------------------------------------------------------
+
+MOST = 60
+COMMANDS: dict[str, tuple[tuple[str, ...], Callable[[Machine], Machine], str]] = {
+    "init, new repository": (INIT, lambda machine: machine, "new/project"),
+    "init, existing repository": (INIT, in_repository, "new/project"),
+    "env add": (ADD, with_project, "."),
+    "render": (("render",), with_project, "."),
+}
+
+
+# Slow: at each of 60 points one run is stopped, and the next commands make it whole.
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("KASMGEN_NIGHTLY"), reason="takes an hour; KASMGEN_NIGHTLY=1 runs it")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_any_step_may_be_the_last(small: Machine, tmp_path: Path, command: str, number: signal.Signals) -> None:
+    arguments, prepare, directory = COMMANDS[command]
+    prepare(small)
+    code, said = ended(copy_machine(small, tmp_path / "counted"), points.ALL, 0, *arguments)
+    assert code == 0, said
+    passed = json.loads(said.splitlines()[-1])
+    for step, point in enumerate(passed[(len(passed) - 1) * n // (MOST - 1)] for n in range(MOST)):
+        machine = copy_machine(small, tmp_path / str(step))
+        before, head = contents(machine), machine.git("rev-parse", "-q", "--verify", "HEAD", check=False)
+        code, said = ended(machine, point, number, *arguments)
+        assert code == (-number if number == signal.SIGKILL else 130), f"{point}: {said}"
+        if number != signal.SIGKILL:
+            place = machine.root / directory if (machine.root / directory).exists() else machine.root
+            now = machine.git("rev-parse", "-q", "--verify", "HEAD", cwd=place, check=False)
+            assert_told(said, now if now != head else "")
+            assert now != head or contents(machine) == before, point
+        again = machine.run(*arguments)
+        assert again.code == 0 or "exists already" in again.stderr, f"{point}: {again.stderr}"
+        machine.ok("render", cwd=machine.root / directory)
+        machine.ok("render", "--check", cwd=machine.root / directory)
+        assert_tidy(machine, machine.root / directory)
+        shutil.rmtree(tmp_path / str(step))
