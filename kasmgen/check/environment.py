@@ -18,7 +18,6 @@ from kasmgen.check.work_tree import ProjectFiles
 from kasmgen.errors import InputError, KasmgenError, SecretError, ToolError
 from kasmgen.kubernetes.resources import Object, ResourceId
 from kasmgen.layout.paths import KUSTOMIZATION
-from kasmgen.overlay import verify
 from kasmgen.project.workspace import EnvironmentFiles
 from kasmgen.secrets.certificates import CertificateSpec
 from kasmgen.secrets.plan import Add, Create, Filling, Replace
@@ -116,9 +115,8 @@ def _build_disk(
     """What the overlay builds to as it stands on disk; {} if it does not."""
     if files.kustomization is None:
         return {}
-    run, root = foundation.run, foundation.workspace.root
     try:
-        return verify.build(run.programs.kustomize, root, files.environment.directory, run.cache)
+        return foundation.builder.as_it_stands(files.environment.directory)
     except (ToolError, InputError) as error:
         failures.setdefault("build", error)
         return {}

@@ -89,13 +89,15 @@ def write(reader: Reader, past: Past, into: Path) -> None:
 
 
 def build(
-    program: Kustomize, root: Path, name: str, cache: ParseCache
+    program: Kustomize, top: Path, directory: str, cache: ParseCache
 ) -> Mapping[ResourceId, Object] | KasmgenError | None:
-    """What the environment built to then; None if it was not there, an error if it did not build."""
-    directory = paths.overlay(name)
-    if not (root / directory / paths.KUSTOMIZATION).is_file():
+    """What an environment built to then; None if it was not there, an error if it did not build.
+
+    top: where the files of the revision were written. directory: of the overlay, from there.
+    """
+    if not (top / directory / paths.KUSTOMIZATION).is_file():
         return None
     try:
-        return verify.build(program, root, directory, cache)
+        return verify.build_within(program, top, directory, cache)
     except KasmgenError as error:
         return error

@@ -250,19 +250,20 @@ class _Round:
             return
         root = self.session.directory / "past"
         check_past.write(self.tree.reader, past, root)
-        place = root / self.space.prefix
 
         def one(name: str) -> list[Finding]:
             new = results[name].built.objects if name in results else {}
-            return list(self._changes_of(name, place, past, new, gone=name in gone))
+            return list(self._changes_of(name, root, past, new, gone=name in gone))
 
         for found in each(one, sorted(past.changed | gone)):
             yield from found
 
     def _changes_of(
-        self, name: str, root: Path, past: check_past.Past, new: Mapping[ResourceId, Object], *, gone: bool
+        self, name: str, top: Path, past: check_past.Past, new: Mapping[ResourceId, Object], *, gone: bool
     ) -> Iterator[Finding]:
-        old = check_past.build(self.session.programs.kustomize, root, name, self.session.cache)
+        old = check_past.build(
+            self.session.programs.kustomize, top, self.space.in_repo(paths.overlay(name)), self.session.cache
+        )
         if isinstance(old, KasmgenError):
             self.skipped.append(f"{name} did not build at {past.shown}, so nothing is known of what changed since")
         elif old and (new or gone):

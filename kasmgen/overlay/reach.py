@@ -56,13 +56,15 @@ class _Named:
     plugin: bool
 
 
-def require_inside(directory: str, read: Read) -> None:
+def require_inside(directory: str, read: Read) -> frozenset[str]:
     """Raise InputError if building `directory` (from the Git root) would read outside of the repository.
 
     The message names the file, the field and what it names. Kustomizations that the first one points to are followed.
+    Returns the paths that the build reads, as far as they are named.
     """
     waiting = [(posixpath.normpath(directory), False)]
     seen: set[tuple[str, bool]] = set()
+    reached: set[str] = set()
     while waiting:
         here, plugin = waiting.pop()
         if (here, plugin) in seen:
@@ -70,12 +72,15 @@ def require_inside(directory: str, read: Read) -> None:
         seen.add((here, plugin))
         for name in KUSTOMIZATION_NAMES:
             path = posixpath.normpath(f"{here}/{name}")
+            reached.add(path)
             for named in _named_in(path, read, plugin=plugin):
                 target = _inside(path, here, named)
+                reached.add(target)
                 waiting.append((target, named.plugin))
                 if named.plugin:
                     for inner in _named_in(target, read, plugin=True):
                         _inside(target, here, inner)
+    return frozenset(path for path in reached if read(path) is not None)
 
 
 def _named_in(path: str, read: Read, *, plugin: bool) -> Iterator[_Named]:

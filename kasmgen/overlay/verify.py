@@ -11,12 +11,13 @@ from kasmgen.errors import InputError, KasmgenError, ToolError
 from kasmgen.kubernetes import equality
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths
-from kasmgen.overlay import kustomize_limits
+from kasmgen.overlay import kustomize_limits, reach
 from kasmgen.programs import kustomize
 from kasmgen.programs.kustomize import Kustomize
 from kasmgen.programs.session import Programs
 from kasmgen.repository import git
 from kasmgen.repository.scratch import copy_work_tree, write_tree
+from kasmgen.yaml import aliases
 from kasmgen.yaml.cache import ParseCache
 
 
@@ -24,6 +25,22 @@ def build(program: Kustomize, root: Path, directory: str, cache: ParseCache) -> 
     """What kustomize makes of a directory below `root`, by identity."""
     text = kustomize.build_text(program, root / directory)
     return by_id(document.value for document in cache.load_stream(text, f"the build of {directory}"))
+
+
+def build_within(program: Kustomize, top: Path, directory: str, cache: ParseCache) -> dict[ResourceId, Object]:
+    """As `build`, where people's files take part: what would read outside of `top`, or too much, is not started.
+
+    top: a private copy of a repository's files. directory: from there. Raises InputError that names file and field.
+    """
+
+    def read(path: str) -> bytes | None:
+        place = top / path
+        return place.read_bytes() if place.is_file() else None
+
+    for path in sorted(reach.require_inside(directory, read)):
+        if aliases.multiply(read(path) or b""):
+            raise InputError(f"{path}: its aliases stand for more than {aliases.MOST_VALUES:,} values")
+    return build(program, top, directory, cache)
 
 
 class Builder:
@@ -49,7 +66,8 @@ class Builder:
         self._base = base
         place = Path(tempfile.mkdtemp(prefix="overlays-", dir=directory))
         self._alone = Once(lambda: self._laid(place / "alone"))
-        self._copy = Once(lambda: self._laid(self._copied(place / "work_tree_copy")))
+        self._copy = Once(lambda: self._with_base(self._copied(place / "work_tree_copy")))
+        self._disk = Once(lambda: self._copied(place / "on_disk"))
 
     def _laid(self, root: Path) -> Path:
         write_tree(root, self._base)
@@ -57,28 +75,39 @@ class Builder:
 
     def _copied(self, into: Path) -> Path:
         copy_work_tree(self._repo, into)
-        return into / self._prefix
+        return into
+
+    def _with_base(self, top: Path) -> Path:
+        write_tree(top / self._prefix, self._base)
+        return top
+
+    def _from_top(self, directory: str) -> str:
+        return f"{self._prefix}/{directory}" if self._prefix else directory
 
     def alone(self, files: Mapping[str, bytes], directory: str) -> dict[ResourceId, Object]:
         """What `directory` builds to of these files and the base. Raises ToolError if it does not build."""
-        return self._build(self._alone.take(), files, directory)
+        root = self._alone.take()
+        write_tree(root, files)
+        return build(self._programs.kustomize, root, directory, self._cache)
 
     def among_own(self, files: Mapping[str, bytes], directory: str) -> dict[ResourceId, Object]:
         """The same laid over a copy of the work tree, for what people refer to may stand anywhere in it.
 
         Raises InputError if it does not build.
         """
+        top = self._copy.take()
+        write_tree(top / self._prefix, files)
         try:
-            return self._build(self._copy.take(), files, directory)
+            return build_within(self._programs.kustomize, top, self._from_top(directory), self._cache)
         except ToolError as error:
             raise InputError(
                 f"{directory} does not build with your own entries in its kustomization.yaml: {error.message}",
                 hint=f"correct them, or see `kustomize build {directory}`",
             ) from None
 
-    def _build(self, root: Path, files: Mapping[str, bytes], directory: str) -> dict[ResourceId, Object]:
-        write_tree(root, files)
-        return build(self._programs.kustomize, root, directory, self._cache)
+    def as_it_stands(self, directory: str) -> dict[ResourceId, Object]:
+        """What `directory` builds to as it is in the work tree. Raises ToolError or InputError if it does not."""
+        return build_within(self._programs.kustomize, self._disk.take(), self._from_top(directory), self._cache)
 
 
 def without_secrets(objects: Mapping[ResourceId, Object], apart: Iterable[ResourceId] = ()) -> dict[ResourceId, Object]:

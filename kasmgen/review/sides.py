@@ -16,7 +16,7 @@ from pathlib import Path
 from kasmgen.errors import InputError, KasmgenError, RepositoryError
 from kasmgen.kubernetes.resources import Object, ResourceId, by_id
 from kasmgen.layout import paths as layout_paths
-from kasmgen.overlay import files_read, verify
+from kasmgen.overlay import files_read, reach, verify
 from kasmgen.programs import kustomize
 from kasmgen.programs.kustomize import Kustomize
 from kasmgen.repository.snapshots import Bounds, Snapshot, T
@@ -132,6 +132,7 @@ class Side:
     def require_builds(self, program: Kustomize, overlay: OverlayFiles, cache: ParseCache) -> None:
         """Raise KasmgenError if the overlay does not build or its Flux objects are none; quicker than `build`."""
         directory = self._at(overlay.directory)
+        reach.require_inside(directory, self._read)
         self._demanding(lambda: kustomize.build_text(program, self._directory / directory))
         for path in self._flux_files(overlay):
             self._objects(path, cache)
@@ -141,6 +142,7 @@ class Side:
 
         Raises KasmgenError if it does not build, or if one object is in both.
         """
+        reach.require_inside(self._at(overlay.directory), self._read)
         built = self._demanding(lambda: verify.build(program, self._directory, self._at(overlay.directory), cache))
         for path in self._flux_files(overlay):
             for key, obj in by_id(self._objects(path, cache)).items():
@@ -159,6 +161,9 @@ class Side:
         """Whether Secrets come out of the build that stand in no file as such."""
         lists = (path for path in overlay.paths if posixpath.basename(path) in layout_paths.KUSTOMIZATION_NAMES)
         return any(b"secretGenerator" in self.files.read(path) for path in lists)
+
+    def _read(self, path: str) -> bytes | None:
+        return self.files.read(path) if path in self.files.names else None
 
     def _demanding(self, build: Callable[[], T]) -> T:
         try:
