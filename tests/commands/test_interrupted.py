@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -309,7 +310,8 @@ def test_any_step_may_be_the_last(small: Machine, tmp_path: Path, command: str, 
     prepare(small)
     code, said = ended(copy_machine(small, tmp_path / "counted"), points.ALL, 0, *arguments)
     assert code == 0, said
-    passed = json.loads(said.splitlines()[-1])
+    # Python tries whether the temporary folder can be written, with a file whose name is another each time.
+    passed = [point for point in json.loads(said.splitlines()[-1]) if not re.fullmatch(r"\w+ home/tmp/\w{8}", point)]
     for step, point in enumerate(passed[(len(passed) - 1) * n // (MOST - 1)] for n in range(MOST)):
         machine = copy_machine(small, tmp_path / str(step))
         before, head = contents(machine), machine.git("rev-parse", "-q", "--verify", "HEAD", check=False)
