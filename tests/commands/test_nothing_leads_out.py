@@ -36,26 +36,24 @@ def lead_out(machine: Machine, more: str, host: str) -> None:
     machine.git("commit", "-qm", "lead out")
 
 
-@pytest.mark.parametrize("more", FORMS.values(), ids=FORMS.keys())
+COMMANDS = [("render", "--check"), ("render",), ("check", "--no-history"), ("diff", "HEAD~1", "HEAD"), ("diff", "HEAD")]
+
+
+@pytest.mark.parametrize(
+    ("form", "commands"), [(form, COMMANDS if form == "a file" else COMMANDS[1:4:2]) for form in FORMS]
+)
 def test_what_a_branch_names_on_the_network_is_told_and_not_reached(
     prod: Machine,
     outside: Outside,  # noqa: F811
-    more: str,
+    form: str,
+    commands: list[tuple[str, ...]],
 ) -> None:
-    lead_out(prod, more, outside.host)
-    said = []
-    for command in (
-        ("render", "--check"),
-        ("render",),
-        ("check", "--no-history"),
-        ("diff", "HEAD~1", "HEAD"),
-        ("diff", "HEAD"),
-    ):
+    lead_out(prod, FORMS[form], outside.host)
+    for command in commands:
         done = prod.run(*command)
         assert done.code in (1, 2, 3), f"{command}: {done.stdout}{done.stderr}"
-        said.append(done.stdout + done.stderr)
         assert outside.asked == [], command
-    assert sum("is on the network" in text for text in said) >= 4
+        assert command == ("diff", "HEAD") or "is on the network" in done.stdout + done.stderr
 
 
 def test_an_earlier_revision_that_leads_out_is_not_built_either(
